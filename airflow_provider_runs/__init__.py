@@ -1,0 +1,61 @@
+"""Cancel long LLM runs from Apache Airflow, and wait until they have really ended.
+
+Airflow loads this package whenever it starts, to ask for ``get_provider_info``, so importing it
+loads nothing else. The public names are imported when they are first used (PEP 562).
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from airflow_provider_runs.errors import RunsError
+    from airflow_provider_runs.hooks import RunsHook
+    from airflow_provider_runs.models import Run, RunRef, RunStatus
+    from airflow_provider_runs.operators import CancelRunOperator
+    from airflow_provider_runs.sensors import RunStatusSensor
+    from airflow_provider_runs.triggers import RunStatusTrigger
+
+__all__ = [
+    "CancelRunOperator",
+    "Run",
+    "RunRef",
+    "RunStatus",
+    "RunStatusSensor",
+    "RunStatusTrigger",
+    "RunsError",
+    "RunsHook",
+    "__version__",
+    "get_provider_info",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CancelRunOperator": "operators",
+    "Run": "models",
+    "RunRef": "models",
+    "RunStatus": "models",
+    "RunStatusSensor": "sensors",
+    "RunStatusTrigger": "triggers",
+    "RunsError": "errors",
+    "RunsHook": "hooks",
+}
+
+
+def get_provider_info() -> "dict[str, Any]":
+    """Return what Airflow asks of a provider (``provider_info.schema.json``)."""
+    from airflow_provider_runs.provider_info import PROVIDER_INFO
+
+    return PROVIDER_INFO
+
+
+def __getattr__(name: str) -> "Any":
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,15 @@
+"""The wire dialects: one file each, and one line each in ``BACKENDS``."""
+
+from __future__ import annotations
+
+from airflow_provider_runs.backends.assistants import AssistantsBackend
+from airflow_provider_runs.backends.base import Backend, Call, Page
+
+__all__ = ["BACKENDS", "AssistantsBackend", "Backend", "Call", "Page", "backend_for"]
+
+BACKENDS: tuple[type[Backend], ...] = (AssistantsBackend,)
+
+
+def backend_for(conn_type: str) -> type[Backend] | None:
+    """Return the backend of a connection type, or ``None`` if the type is not one of ours."""
+    return next((backend for backend in BACKENDS if backend.form.conn_type == conn_type), None)

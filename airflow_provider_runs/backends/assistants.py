@@ -1,0 +1,121 @@
+"""The Assistants API, v2, and the servers and gateways that are compatible with it.
+
+Source: https://platform.openai.com/docs/api-reference/runs (as of 2025). OpenAI shut its own
+endpoint down on 2026-08-26, Azure OpenAI on the same day; the wire lives on in other servers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.backends.base import Backend, Call, Page
+from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.models import RunRef
+
+__all__ = ["AssistantsBackend"]
+
+#: Hosts (and everything below them) where every path of this API answers 404.
+_GONE = ("openai.com", "openai.azure.com")
+
+
+class AssistantsBackend(Backend):
+    """Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
+
+    form = ConnectionForm(
+        conn_type="runs_assistants",
+        label="Runs: OpenAI Assistants and compatible",
+        hook_class="airflow_provider_runs.hooks.AssistantsRunsHook",
+        default_base_url="https://api.openai.com/v1",
+        placeholders={"host": "https://gateway.example.com/v1", "port": "443"},
+        fields={
+            "auth_header": field(
+                "Key is sent as",
+                "string",
+                "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
+                default="bearer",
+                enum=["bearer", "api-key"],
+            ),
+            "organization": field("Organization", "string", "Sent as 'OpenAI-Organization'."),
+            "project": field("Project", "string", "Sent as 'OpenAI-Project'."),
+            "api_version": field(
+                "API version",
+                "string",
+                "Sent as the query 'api-version', where a server wants one.",
+            ),
+            "beta": field(
+                "Beta header",
+                "string",
+                "Value of the 'OpenAI-Beta' header.",
+                default="assistants=v2",
+            ),
+            **COMMON_FIELDS,
+        },
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Return the key's header, the beta header, and the organization's and the project's."""
+        options, key = self.settings.options, self.settings.key
+        bearer = options["auth_header"] == "bearer"
+        headers = {
+            "Authorization": f"Bearer {key}" if key and bearer else "",
+            "api-key": "" if bearer else key,
+            "OpenAI-Beta": options["beta"],
+            "OpenAI-Organization": options["organization"],
+            "OpenAI-Project": options["project"],
+        }
+        return {name: value for name, value in headers.items() if value}
+
+    def params(self) -> dict[str, str]:
+        """Return the API version, if the connection names one."""
+        version = self.settings.options["api_version"]
+        return {"api-version": version} if version else {}
+
+    def get(self, ref: RunRef) -> Call:
+        """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
+        return Call(f"get {ref}", "GET", self._path(ref), ref)
+
+    def cancel(self, ref: RunRef) -> Call:
+        """Return ``POST /threads/{thread_id}/runs/{run_id}/cancel``.
+
+        A second cancel is an error on the server (400), so the error is judged by the run's status.
+        """
+        path = f"{self._path(ref)}/cancel"
+        return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
+
+    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
+        """Return ``GET /threads/{thread_id}/runs``, a hundred at a time, newest first."""
+        params: dict[str, str | int] = {"limit": 100, "order": "desc"}
+        if cursor:
+            params["after"] = cursor
+        path = f"/threads/{self._segment('thread_id', thread_id)}/runs"
+        return Call(f"list the runs of thread {thread_id!r}", "GET", path, params=params)
+
+    def probe(self) -> Call:
+        """Return ``GET /assistants?limit=1``: it needs the key and changes nothing."""
+        return Call("list the assistants", "GET", "/assistants", params={"limit": 1})
+
+    def read_page(self, body: Any) -> Page:
+        """Read a list object: ``data``, ``last_id``, ``has_more``."""
+        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+            raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
+        runs = [self.read_run(item) for item in body["data"]]
+        more = body.get("has_more") and runs
+        return Page(runs, (body.get("last_id") or runs[-1].id) if more else None)
+
+    def read_error(self, body: Any) -> tuple[str, str]:
+        """Read ``{"error": {"message", "type", "param", "code"}}``."""
+        error = body.get("error") if isinstance(body, dict) else None
+        if not isinstance(error, dict):
+            return "", ""
+        return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
+
+    def is_gone(self) -> bool:
+        """Return whether the host is OpenAI's or Azure OpenAI's own."""
+        host = self.settings.host
+        return any(host == gone or host.endswith(f".{gone}") for gone in _GONE)
+
+    def _path(self, ref: RunRef) -> str:
+        thread = self._segment("thread_id", ref.thread_id, ref)
+        return f"/threads/{thread}/runs/{self._segment('run_id', ref.run_id, ref)}"

@@ -1,0 +1,224 @@
+"""The calls, each as one flow: a generator that says what to send and how long to sleep.
+
+A flow does no I/O. It yields ``Send`` and ``Sleep`` steps and is driven by ``transport.drive`` or
+``transport.adrive``, so retries, error mapping and the idempotent cancel exist once, for both.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from airflow_provider_runs import failures
+from airflow_provider_runs.errors import RunsAPIError, RunsError, RunsServiceGone
+from airflow_provider_runs.models import RunStatus
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.backends import Backend, Call, Page
+    from airflow_provider_runs.models import Run, RunRef
+
+__all__ = ["Answer", "Flow", "Send", "Sleep", "cancel_run", "get_run", "list_page", "probe"]
+
+T = TypeVar("T")
+
+#: Backoff before the first retry and the longest, in seconds; the real one is drawn below it.
+FIRST_BACKOFF = 0.5
+MAX_BACKOFF = 8.0
+#: Seconds that a request may take at least, also right at the deadline: a wait looks once more
+#: when its time is up, and that look must be able to succeed.
+LAST_LOOK = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request.
+
+    :param request: the request; its timeouts are in its extensions.
+    :param until: when the whole answer must be there, in epoch seconds.
+    """
+
+    request: httpx.Request
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Sleep for a number of seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, whatever its status."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
+
+    def body(self) -> Any:
+        """Return the decoded JSON.
+
+        :raises ValueError: if the content is no JSON.
+        """
+        return json.loads(self.content)
+
+
+Flow = Generator[Send | Sleep, Answer | None, T]
+
+
+def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Run]:
+    """Fetch a run.
+
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :raises RunsError: if there is no usable answer.
+    """
+    return (yield from _call(backend, backend.get(ref), backend.read_run, deadline))
+
+
+def list_page(backend: Backend, thread_id: str, cursor: str | None) -> Flow[Page]:
+    """Fetch one page of a thread's runs.
+
+    :raises RunsError: if there is no usable answer.
+    """
+    return (
+        yield from _call(backend, backend.list_runs(thread_id, cursor), backend.read_page, None)
+    )
+
+
+def probe(backend: Backend) -> Flow[None]:
+    """Make the cheap call that needs a good key.
+
+    :raises RunsError: if it fails.
+    """
+    yield from _call(backend, backend.probe(), lambda _: None, None)
+
+
+def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Run]:
+    """Ask for a run to be cancelled, and return it as it is then: often still ``cancelling``.
+
+    Servers differ in how they refuse to cancel a run that needs no cancelling, so what they say
+    is not read: the run is fetched, and its status decides.
+
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :raises CancelRefused: if the server refused and the run is still active.
+    :raises RunsError: if there is no usable answer.
+    """
+    call = backend.cancel(ref)
+
+    def run_or_none(body: Any) -> Run | None:
+        try:
+            return backend.read_run(body)
+        except ValueError:
+            return None
+
+    try:
+        run = yield from _call(backend, call, run_or_none, deadline)
+    except RunsAPIError as refusal:
+        if refusal.status_code not in call.judged or isinstance(refusal, RunsServiceGone):
+            raise
+        run = yield from get_run(backend, ref, deadline=deadline)
+        if run.is_final or run.status is RunStatus.CANCELLING:
+            return run
+        raise failures.explain_refusal(refusal, run) from refusal
+    # Some servers accept without sending the run along.
+    return run or (yield from get_run(backend, ref, deadline=deadline))
+
+
+def _call(
+    backend: Backend, call: Call, read: Callable[[Any], T], deadline: float | None
+) -> Flow[T]:
+    """Send a call until it has a usable answer, its retries are used up or its time is over."""
+    settings = backend.settings
+    until = time.time() + settings.call_budget if deadline is None else deadline
+    for attempt in range(settings.max_retries + 1):
+        try:
+            return (yield from _attempt(backend, call, read, until))
+        except RunsError as error:
+            delay = error.retry_after
+            if delay is None:
+                # Full jitter: callers that failed together do not come back together.
+                delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
+            if (
+                not error.transient
+                or error.status_code in call.judged
+                or attempt == settings.max_retries
+                or time.time() + delay >= until
+            ):
+                raise
+        yield Sleep(delay)
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def _attempt(backend: Backend, call: Call, read: Callable[[Any], T], until: float) -> Flow[T]:
+    """Send a call once."""
+    until = max(until, time.time() + LAST_LOOK)
+    try:
+        answer = yield Send(_request(backend, call, until), until)
+    except httpx.TransportError as error:
+        raise failures.no_answer(backend, call, error) from error
+    assert answer is not None  # noqa: S101 - what a driver sends back for a Send
+    if not 200 <= answer.status_code < 300:
+        raise _refused(backend, call, answer)
+    if not answer.content:
+        return read(None)
+    try:
+        return read(answer.body())
+    except ValueError as error:
+        raise failures.not_understood(backend, call, answer, error) from error
+
+
+def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
+    settings = backend.settings
+    seconds = min(settings.timeout, until - time.time())
+    return httpx.Request(
+        call.method,
+        settings.base_url + call.path,
+        params={**backend.params(), **call.params},
+        headers=backend.all_headers(),
+        extensions={"timeout": httpx.Timeout(seconds).as_dict()},
+    )
+
+
+def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:
+    try:
+        body = answer.body()
+    except ValueError:
+        body = None
+    words, code = backend.read_error(body)
+    error = failures.refused(backend, call, answer, body, words, code)
+    error.transient = _may_pass(answer, code)
+    error.retry_after = _retry_after(answer.headers)
+    return error
+
+
+#: Codes of a 429 that waiting does not cure: somebody has to pay first.
+_NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+
+
+def _may_pass(answer: Answer, code: str) -> bool:
+    verdict: str | None = answer.headers.get("x-should-retry")
+    if verdict in {"true", "false"}:
+        return verdict == "true"
+    status = answer.status_code
+    return code not in _NO_QUOTA and (status in {408, 409, 429} or status >= 500)
+
+
+def _retry_after(headers: httpx.Headers) -> float | None:
+    """Seconds to leave the server alone: ``retry-after-ms``, else ``retry-after``."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * scale)
+        except (KeyError, ValueError):
+            continue
+    try:
+        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
+    except (KeyError, ValueError):
+        return None

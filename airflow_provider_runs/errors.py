@@ -1,0 +1,155 @@
+"""The errors this provider raises.
+
+RunsError
+├── RunsConfigError          the connection or an argument cannot be used; nothing was sent
+├── RunsTransportError       no usable answer: unreachable host, lost connection, timeout
+├── RunsResponseError        an answer that cannot be understood: cut, garbage, not a run
+├── RunsAPIError             an answer with an error status
+│   ├── RunsAuthError        401, 403: the key was refused
+│   ├── RunNotFound          404: no such run or thread
+│   ├── RunsServiceGone      404 from a host that no longer serves this API at all
+│   ├── RunsRateLimited      429: too many requests, or no quota left
+│   └── CancelRefused        the server refused to cancel a run that is still active
+├── RunFailed                the run ended, but not as it was asked to
+└── RunTimeout               the deadline passed before the run was seen final
+
+Every error names the run and the connection, what came back and what to do next, and never holds
+the key. Errors cross from the triggerer to the worker as plain JSON: see ``RunsError.to_json``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+__all__ = [
+    "CancelRefused",
+    "RunFailed",
+    "RunNotFound",
+    "RunTimeout",
+    "RunsAPIError",
+    "RunsAuthError",
+    "RunsConfigError",
+    "RunsError",
+    "RunsRateLimited",
+    "RunsResponseError",
+    "RunsServiceGone",
+    "RunsTransportError",
+]
+
+
+class RunsError(Exception):
+    """Base of all errors of this provider.
+
+    :param message: what was tried, what came back and what to do next.
+    :param conn_id: the Airflow connection that was used.
+    :param run_id: the run the call was about, if it was about one.
+    :param thread_id: the thread of that run, if it has one.
+    :param status_code: the HTTP status of the answer, if there was an answer.
+    :param request_id: the server's own id of the request (``x-request-id``), for its support.
+    :param run: the run as last seen, as plain JSON, if it was seen.
+    :param transient: whether the same call may succeed a little later, so that a wait goes on.
+    :param retry_after: seconds that the server asked to be left alone, if it did.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        conn_id: str | None = None,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        status_code: int | None = None,
+        request_id: str | None = None,
+        run: dict[str, Any] | None = None,
+        transient: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.conn_id = conn_id
+        self.run_id = run_id
+        self.thread_id = thread_id
+        self.status_code = status_code
+        self.request_id = request_id
+        self.run = run
+        self.transient = transient
+        self.retry_after = retry_after
+
+    def adding(self, words: str) -> Self:
+        """Return the same error with more said."""
+        fields = dict(self.__dict__)
+        return type(self)(f"{fields.pop('message')} {words}".rstrip(), **fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
+        return {"type": type(self).__name__, **self.__dict__}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> RunsError:
+        """Return the error that ``to_json`` gave; an unknown type becomes a plain ``RunsError``.
+
+        :raises TypeError: if ``data`` has no message or has fields no error has.
+        """
+        fields = dict(data)
+        known = {cls.__name__: cls for cls in _tree(RunsError)}
+        return known.get(fields.pop("type", ""), RunsError)(**fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by fields: the default would lose the keyword arguments."""
+        return RunsError.from_json, (self.to_json(),)
+
+
+def _tree(cls: type[RunsError]) -> Iterator[type[RunsError]]:
+    # Only this module's own classes: a subclass elsewhere may share a name.
+    for sub in cls.__subclasses__():
+        if sub.__module__ == __name__:
+            yield sub
+            yield from _tree(sub)
+
+
+class RunsConfigError(RunsError, ValueError):
+    """The connection or an argument cannot be used. Nothing was sent."""
+
+
+class RunsTransportError(RunsError):
+    """No usable answer came: the host is unreachable, the connection was lost, or time ran out."""
+
+
+class RunsResponseError(RunsError):
+    """The answer cannot be understood: it was cut, is not JSON, or is no run."""
+
+
+class RunsAPIError(RunsError):
+    """The server answered with an error status."""
+
+
+class RunsAuthError(RunsAPIError):
+    """The key was refused (401, 403)."""
+
+
+class RunNotFound(RunsAPIError):
+    """The server knows no such run or thread (404)."""
+
+
+class RunsServiceGone(RunsAPIError):
+    """The host no longer serves this API: its 404 says nothing about the run."""
+
+
+class RunsRateLimited(RunsAPIError):
+    """Too many requests, or no quota left (429)."""
+
+
+class CancelRefused(RunsAPIError):
+    """The server refused to cancel a run that is still active."""
+
+
+class RunFailed(RunsError):
+    """The run ended with another status than asked for; ``run`` holds it."""
+
+
+class RunTimeout(RunsError):
+    """The deadline passed before the run was seen final; ``run`` holds it as last seen."""

@@ -1,0 +1,164 @@
+"""The words of failed calls: what was tried, on what, what came back and what to do next.
+
+Whatever came from outside passes ``Settings.scrub`` on its way, so that no error holds the key.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunNotFound,
+    RunsAPIError,
+    RunsAuthError,
+    RunsError,
+    RunsRateLimited,
+    RunsResponseError,
+    RunsServiceGone,
+    RunsTransportError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.backends import Backend, Call
+    from airflow_provider_runs.client import Answer
+    from airflow_provider_runs.models import Run
+
+__all__ = ["explain_refusal", "no_answer", "not_understood", "refused"]
+
+E = TypeVar("E", bound=RunsError)
+
+#: Characters of an answer that an error shows at most.
+_EXCERPT = 300
+
+
+def no_answer(backend: Backend, call: Call, error: httpx.TransportError) -> RunsTransportError:
+    """Return the error for a request that got no whole answer."""
+    settings = backend.settings
+    # Wrong by construction, not by bad luck: sending it again would fail again.
+    hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
+    return _error(
+        RunsTransportError,
+        backend,
+        call,
+        f"{_no_answer_words(error)}: {settings.scrub(str(error)) or type(error).__name__}",
+        "Check the connection's host, port, TLS and proxy settings and that the server is up",
+        transient=not hopeless,
+    )
+
+
+def _no_answer_words(error: httpx.TransportError) -> str:
+    if isinstance(_root(error), ssl.SSLError):
+        return "TLS failed"
+    if isinstance(error, httpx.ConnectTimeout):
+        return "the host did not answer in time"
+    if isinstance(error, httpx.ConnectError):
+        return "the host cannot be reached"
+    if isinstance(error, httpx.TimeoutException):
+        return "the answer did not come in time"
+    if isinstance(error, httpx.ProxyError):
+        return "the proxy refused"
+    return "the connection was lost"
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # just checked
+    return error
+
+
+def not_understood(
+    backend: Backend, call: Call, answer: Answer, error: ValueError
+) -> RunsResponseError:
+    """Return the error for a good status with a body that is not what the API promises."""
+    return _error(
+        RunsResponseError,
+        backend,
+        call,
+        f"an answer came that cannot be understood ({answer.status_code}, "
+        f"{_excerpt(backend, answer)}; {type(error).__name__})",
+        "Check that the connection's host is the base URL of this API",
+        answer=answer,
+        transient=True,
+    )
+
+
+def refused(
+    backend: Backend, call: Call, answer: Answer, body: Any, words: str, code: str
+) -> RunsAPIError:
+    """Return the error for an answer with an error status, of the class that its status means.
+
+    :param body: the decoded body, ``None`` if it is no JSON.
+    :param words: the server's own words for the error, if it had any.
+    :param code: the server's own code for the error, if it had any.
+    """
+    status = answer.status_code
+    said = backend.settings.scrub(words)[:_EXCERPT] or _excerpt(backend, answer)
+    came_back = f"{status}{f' {code}' if code else ''}: {said}"
+    kind: type[RunsAPIError] = RunsAPIError
+    advice = "The server's words say what it did not like"
+    if status in {401, 403}:
+        kind, advice = RunsAuthError, "Put a key into the connection's password that may do this"
+    elif status == 429:
+        kind, advice = RunsRateLimited, "Wait, or raise the account's limit or quota"
+    elif status == 404 and backend.is_gone():
+        kind = RunsServiceGone
+        came_back = f"404: {backend.settings.host} no longer serves this API"
+        advice = "Choose another host or another connection type; this says nothing about the run"
+    elif status == 404 and _knows_the_route(body):
+        kind, advice = RunNotFound, "Check the ids; the record may also have been deleted"
+    elif status == 404 or 300 <= status < 400:
+        moved = answer.headers.get("location")
+        came_back += f" (it points to {backend.settings.scrub(moved)})" if moved else ""
+        advice = "Check that the connection's host is the base URL of this API"
+    elif status >= 500:
+        advice = "The server has a problem of its own; try again later"
+    return _error(kind, backend, call, came_back, advice, answer=answer)
+
+
+def _knows_the_route(body: Any) -> bool:
+    """Whether a 404 came from this API, not from a web server that has no such path.
+
+    A wrong base URL must never look like a run that does not exist. An API answers with a JSON
+    object; the one that Starlette and FastAPI give for an unknown path is known to the letter.
+    """
+    return isinstance(body, dict) and body != {"detail": "Not Found"}
+
+
+def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
+    """Return the error for a cancel that was refused although the run is still active."""
+    words = f"The run is still {run.status.value!r}: it was not cancelled."
+    return CancelRefused(**{**refusal.adding(words).__dict__, "run": run.to_json()})
+
+
+def _error(
+    kind: type[E],
+    backend: Backend,
+    call: Call,
+    came_back: str,
+    advice: str,
+    *,
+    answer: Answer | None = None,
+    transient: bool = False,
+) -> E:
+    settings, ref = backend.settings, call.ref
+    request_id = answer.headers.get("x-request-id") if answer else None
+    return kind(
+        f"Could not {call.what} (connection {settings.conn_id!r}, {call.method} "
+        f"{settings.base_url}{call.path}): {came_back.rstrip('.')}. {advice}."
+        + (f" Request id: {request_id}." if request_id else ""),
+        conn_id=settings.conn_id,
+        run_id=ref.run_id if ref else None,
+        thread_id=ref.thread_id if ref else None,
+        status_code=answer.status_code if answer else None,
+        request_id=request_id,
+        transient=transient,
+    )
+
+
+def _excerpt(backend: Backend, answer: Answer) -> str:
+    text = answer.content[: _EXCERPT * 4].decode(errors="replace").strip()
+    return repr(backend.settings.scrub(text)[:_EXCERPT]) if text else "no body"

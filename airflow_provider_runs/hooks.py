@@ -1,0 +1,372 @@
+"""The hooks: authenticated calls to a run API, blocking and for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from weakref import finalize
+
+from airflow.providers.common.compat.connection import (
+    get_async_connection,
+    get_async_extra_dejson,
+)
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import (
+    AirflowNotFoundException,
+    AirflowRescheduleException,
+    TaskDeferred,
+)
+
+from airflow_provider_runs import client
+from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, Backend, backend_for
+from airflow_provider_runs.errors import RunsConfigError, RunsError
+from airflow_provider_runs.lifeline import cancel_before_exit, on_sigterm
+from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.settings import Settings
+from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
+from airflow_provider_runs.wait import Wait, look_once, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    import httpx
+    from airflow.sdk import Connection
+
+    from airflow_provider_runs.client import Flow
+    from airflow_provider_runs.forms import ConnectionForm
+    from airflow_provider_runs.models import Run
+
+__all__ = ["AssistantsRunsHook", "RunsHook"]
+
+T = TypeVar("T")
+
+#: Seconds that the Test button of the connection form may take: it blocks a web server's thread.
+TEST_BUDGET = 5.0
+#: What leaves a block without ending the task: it will come back.
+_NOT_AN_END = (TaskDeferred, AirflowRescheduleException)
+
+
+class RunsHook(BaseHook):
+    """Calls a run API as a connection says; the connection's type chooses the API.
+
+    Use it as it is, or in a ``with`` block (``async with`` for the methods whose names begin with
+    ``a``), which keeps one HTTP client open for all the calls within it.
+
+    :param conn_id: the Airflow connection.
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = "runs_default"
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+    #: What connections of the subclass's type hold. Only the subclasses have one.
+    form: ClassVar[ConnectionForm]
+
+    def __init__(self, conn_id: str = default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conn_id = conn_id
+        self._backend: Backend | None = None
+        self._client: httpx.Client | None = None
+        self._held = AsyncExitStack()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the hook of a connection type what Airflow looks for on its class."""
+        super().__init_subclass__(**kwargs)
+        form = cls.form
+        cls.conn_type, cls.hook_name = form.conn_type, form.label
+        # For Airflow 3.1, which looks into the class's own __dict__: inheriting them does not do.
+        cls.get_connection_form_widgets = classmethod(lambda _: form.widgets())  # type: ignore[method-assign, assignment]
+        cls.get_ui_field_behaviour = classmethod(lambda _: form.ui_field_behaviour())  # type: ignore[method-assign, assignment]
+
+    # -- the calls, blocking ---------------------------------------------------------------------
+
+    def get_run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """Fetch a run.
+
+        :param run_id: the run.
+        :param thread_id: its thread; ``None`` where the API has no threads.
+        :raises RunNotFound: if the server knows no such run.
+        :raises RunsError: if there is no usable answer.
+        """
+        return self._drive(lambda backend: client.get_run(backend, RunRef(run_id, thread_id)))
+
+    def cancel_run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """Ask for a run to be cancelled, and return it as it is then: often ``cancelling``.
+
+        Idempotent: a run that is final or ``cancelling`` already is no error.
+
+        :param run_id: the run.
+        :param thread_id: its thread; ``None`` where the API has no threads.
+        :raises RunNotFound: if the server knows no such run.
+        :raises CancelRefused: if the server refused and the run is still active.
+        :raises RunsError: if there is no usable answer.
+        """
+        return self._drive(lambda backend: client.cancel_run(backend, RunRef(run_id, thread_id)))
+
+    def list_runs(self, thread_id: str) -> Iterator[Run]:
+        """Yield the runs of a thread, newest first; a page is fetched when it is reached.
+
+        :param thread_id: the thread.
+        :raises RunNotFound: if the server knows no such thread.
+        :raises RunsError: if there is no usable answer.
+        """
+        cursor: str | None = None
+        while True:
+            after = cursor
+            page = self._drive(lambda backend: client.list_page(backend, thread_id, after))  # noqa: B023
+            yield from page.runs
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def wait_for_run(
+        self,
+        run_id: str,
+        thread_id: str | None = None,
+        *,
+        timeout: float = 600.0,
+        poll_interval: float = 5.0,
+    ) -> Run:
+        """Wait until a run is final, and return it.
+
+        :param run_id: the run.
+        :param thread_id: its thread; ``None`` where the API has no threads.
+        :param timeout: seconds to wait at most.
+        :param poll_interval: longest pause between two looks, in seconds; the first ones are short.
+        :raises RunTimeout: when the time is up.
+        :raises RunsError: when waiting makes no sense: the run is unknown, the key is refused, or
+            no answer came for a quarter of an hour.
+        """
+        now = time.time()
+        return self.follow(Wait(run_id, thread_id, now, now + timeout, poll_interval))
+
+    def follow(self, wait: Wait) -> Run:
+        """Wait as told, blocking; see ``wait.wait_for``."""
+        return self._drive(lambda backend: wait_for(backend, wait, self.log))
+
+    def look_once(self, wait: Wait) -> Run | None:
+        """Take the first step of a wait; see ``wait.look_once``."""
+        return self._drive(lambda backend: look_once(backend, wait, self.log))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one cheap call that needs the key, in a few seconds.
+
+        :return: whether it succeeded, and words that say what to do if not.
+        """
+        try:
+            backend = self.backend()
+            settings = backend.settings
+            brief = replace(settings, timeout=min(settings.timeout, TEST_BUDGET), max_retries=0)
+            hurried = type(backend)(brief)
+            with make_client(hurried) as http:
+                drive(client.probe(hurried), http)
+        except RunsError as error:
+            return False, error.message
+        return True, f"Connected to {settings.base_url}, and the key is good."
+
+    @contextmanager
+    def cancel_on_exit(self, run_id: str, thread_id: str | None = None) -> Iterator[None]:
+        """Cancel the run if the block is left by an exception or its process is killed (SIGTERM).
+
+        Nothing happens when the block ends by itself, or when the task defers or is rescheduled
+        in it. The cancel takes a few seconds at most; its failure is logged, and the exception
+        that ended the block goes on.
+
+        :param run_id: the run.
+        :param thread_id: its thread; ``None`` where the API has no threads.
+        :raises RunsConfigError: if the connection cannot be used; before the block begins.
+        """
+        backend, ref = self.backend(), RunRef(run_id, thread_id)
+        backend.cancel(ref)  # a bad id shows now, not when it is too late
+
+        def cancel() -> None:
+            cancel_before_exit(backend, ref, self.log)
+
+        with on_sigterm(cancel):
+            try:
+                yield
+            except _NOT_AN_END:
+                raise
+            except BaseException:
+                cancel()
+                raise
+
+    # -- the same for asyncio --------------------------------------------------------------------
+
+    async def aget_run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """Do what ``get_run`` does, for asyncio."""
+        return await self._adrive(
+            lambda backend: client.get_run(backend, RunRef(run_id, thread_id))
+        )
+
+    async def acancel_run(self, run_id: str, thread_id: str | None = None) -> Run:
+        """Do what ``cancel_run`` does, for asyncio."""
+        return await self._adrive(
+            lambda backend: client.cancel_run(backend, RunRef(run_id, thread_id))
+        )
+
+    async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
+        """Do what ``list_runs`` does, for asyncio."""
+        cursor: str | None = None
+        while True:
+            after = cursor
+            page = await self._adrive(lambda backend: client.list_page(backend, thread_id, after))  # noqa: B023
+            for run in page.runs:
+                yield run
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def await_for_run(
+        self,
+        run_id: str,
+        thread_id: str | None = None,
+        *,
+        timeout: float = 600.0,  # noqa: ASYNC109 - the deadline also bounds each request
+        poll_interval: float = 5.0,
+    ) -> Run:
+        """Do what ``wait_for_run`` does, for asyncio."""
+        now = time.time()
+        return await self.afollow(Wait(run_id, thread_id, now, now + timeout, poll_interval))
+
+    async def afollow(self, wait: Wait) -> Run:
+        """Do what ``follow`` does, for asyncio."""
+        return await self._adrive(lambda backend: wait_for(backend, wait, self.log))
+
+    async def atest_connection(self) -> tuple[bool, str]:
+        """Do what ``test_connection`` does, for asyncio."""
+        await self.abackend()
+        return await asyncio.to_thread(self.test_connection)
+
+    @asynccontextmanager
+    async def acancel_on_exit(
+        self, run_id: str, thread_id: str | None = None
+    ) -> AsyncIterator[None]:
+        """Do what ``cancel_on_exit`` does, for asyncio, where a cancelled task counts too."""
+        backend, ref = await self.abackend(), RunRef(run_id, thread_id)
+        backend.cancel(ref)
+
+        def cancel() -> None:
+            cancel_before_exit(backend, ref, self.log)
+
+        with on_sigterm(cancel):
+            try:
+                yield
+            except _NOT_AN_END:
+                raise
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(cancel))
+                raise
+
+    # -- the connection --------------------------------------------------------------------------
+
+    def backend(self) -> Backend:
+        """Return the wire dialect of the connection, with its settings; looked up once.
+
+        :raises RunsConfigError: if there is no such connection or it cannot be used.
+        """
+        if self._backend is None:
+            try:
+                conn = self.get_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise _unknown(self.conn_id) from error
+            self._backend = _read(conn, conn.extra_dejson)
+        return self._backend
+
+    async def abackend(self) -> Backend:
+        """Do what ``backend`` does, for asyncio."""
+        if self._backend is None:
+            try:
+                conn = await get_async_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise _unknown(self.conn_id) from error
+            self._backend = _read(conn, await get_async_extra_dejson(conn))
+        return self._backend
+
+    def get_conn(self) -> httpx.Client:
+        """Return the HTTP client of the blocking calls, for calls that the hook does not have.
+
+        It has the connection's base URL and key: ``hook.get_conn().post("/threads", json={})``.
+        It is closed with the hook.
+
+        :raises RunsConfigError: if the connection cannot be used.
+        """
+        if self._client is None:
+            self._client = make_client(self.backend())
+            # A hook is often made for one call, without a `with` block: then its end closes it.
+            finalize(self, self._client.close)
+        return self._client
+
+    def close(self) -> None:
+        """Close the HTTP client of the blocking calls. A later call opens another one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def __enter__(self) -> Self:
+        """Keep one HTTP client for the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the HTTP client."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Hold the event loop's HTTP client for the block."""
+        settings = (await self.abackend()).settings
+        await self._held.enter_async_context(shared_client(settings))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let go of the HTTP client; the last one out closes it."""
+        await self._held.aclose()
+
+    def _drive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
+        return drive(make_flow(self.backend()), self.get_conn())
+
+    async def _adrive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
+        backend = await self.abackend()
+        async with shared_client(backend.settings) as http:
+            return await adrive(make_flow(backend), http)
+
+
+def _unknown(conn_id: str) -> RunsConfigError:
+    return RunsConfigError(
+        f"There is no connection {conn_id!r}. Add one of type {_conn_types()} in the Airflow UI "
+        f"(Admin, Connections) or as AIRFLOW_CONN_{conn_id.upper()}.",
+        conn_id=conn_id,
+    )
+
+
+def _read(conn: Connection, extra: Any) -> Backend:
+    kind = backend_for(conn.conn_type or "")
+    if kind is None:
+        raise RunsConfigError(
+            f"Connection {conn.conn_id!r} is of type {conn.conn_type!r}; "
+            f"change it to {_conn_types()}.",
+            conn_id=conn.conn_id,
+        )
+    if not isinstance(extra, dict) or (not extra and (conn.extra or "").strip() not in _NO_EXTRA):
+        raise RunsConfigError(
+            f"Connection {conn.conn_id!r} has an extra that is no JSON object; "
+            f"correct it, or leave it empty.",
+            conn_id=conn.conn_id,
+        )
+    return kind(Settings.from_connection(conn, extra, kind.form))
+
+
+#: Airflow reads an extra that is not JSON as an empty one; these are really empty.
+_NO_EXTRA = frozenset({"", "{}", "null"})
+
+
+def _conn_types() -> str:
+    return " or ".join(repr(backend.form.conn_type) for backend in BACKENDS)
+
+
+class AssistantsRunsHook(RunsHook):
+    """The hook of connections of type ``runs_assistants``."""
+
+    form = AssistantsBackend.form

@@ -1,0 +1,235 @@
+"""What a run is: ``Run`` with its parts, ``RunStatus`` and ``RunRef``.
+
+The fields are those of the Run object of the Assistants API, v2; the statuses of all other
+backends are mapped onto its nine. Servers in the wild send nulls, extra fields, words of their own
+and now and then a value of another type than documented. None of that may lose a run, so only
+``id`` and ``status`` must be there; a value of an undocumented type is kept as it came.
+
+Source: https://platform.openai.com/docs/api-reference/runs/object (as of 2025) and the ``Run``
+type of the published ``openai`` SDK (``types/beta/threads/run.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+from airflow_provider_runs.status import RunStatus
+
+__all__ = ["Run", "RunRef", "RunStatus"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """Names a run.
+
+    :param run_id: the run's id.
+    :param thread_id: the id of its thread; ``None`` where the API has no threads.
+    """
+
+    run_id: str
+    thread_id: str | None = None
+
+    def __str__(self) -> str:
+        thread = f" on thread {self.thread_id!r}" if self.thread_id else ""
+        return f"run {self.run_id!r}{thread}"
+
+
+T = TypeVar("T")
+
+
+def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        return value
+
+
+def _epoch(value: Any) -> Any:
+    """Epoch seconds, also from the ISO 8601 text and the fractions that some servers send."""
+    if isinstance(value, str) and "T" in value:
+        try:
+            return int(datetime.fromisoformat(value).timestamp())
+        except ValueError:
+            return value
+    return int(value) if isinstance(value, float) and abs(value) < 1e15 else value
+
+
+Lenient = Annotated[T | None, WrapValidator(_keep)]
+Epoch = Annotated[Lenient[int], BeforeValidator(_epoch)]
+
+
+class _Part(BaseModel):
+    # Built when first used: a DAG file that only imports an operator never pays for it.
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
+
+
+class FunctionCall(_Part):
+    """A function the run asks the caller to execute; ``arguments`` is JSON text of the model's."""
+
+    name: Lenient[str] = None
+    arguments: Lenient[str] = None
+
+
+class ToolCall(_Part):
+    """One tool call that waits for its output."""
+
+    id: Lenient[str] = None
+    type: Lenient[str] = None
+    function: Lenient[FunctionCall] = None
+
+
+class SubmitToolOutputs(_Part):
+    """The tool calls whose outputs the run waits for."""
+
+    tool_calls: Lenient[list[ToolCall]] = None
+
+
+class RequiredAction(_Part):
+    """What a run in ``requires_action`` waits for."""
+
+    type: Lenient[str] = None
+    submit_tool_outputs: Lenient[SubmitToolOutputs] = None
+
+
+class LastError(_Part):
+    """Why a run failed; ``code`` is ``server_error`` or ``rate_limit_exceeded``, for example."""
+
+    code: Lenient[str] = None
+    message: Lenient[str] = None
+
+
+class IncompleteDetails(_Part):
+    """Why a run is incomplete: ``max_completion_tokens`` or ``max_prompt_tokens``."""
+
+    reason: Lenient[str] = None
+
+
+class Usage(_Part):
+    """Tokens used; ``None`` on the run until it is final."""
+
+    completion_tokens: Lenient[int] = None
+    prompt_tokens: Lenient[int] = None
+    total_tokens: Lenient[int] = None
+
+
+class TruncationStrategy(_Part):
+    """How the thread is cut to fit: ``auto`` or ``last_messages`` (a number of them)."""
+
+    type: Lenient[str] = None
+    last_messages: Lenient[int] = None
+
+
+class FunctionName(_Part):
+    """The function that the model is made to call."""
+
+    name: Lenient[str] = None
+
+
+class ToolChoice(_Part):
+    """The tool that the model is made to call."""
+
+    type: Lenient[str] = None
+    function: Lenient[FunctionName] = None
+
+
+class JSONSchemaFormat(_Part):
+    """The schema that the answer must follow."""
+
+    name: Lenient[str] = None
+    description: Lenient[str] = None
+    schema_: Lenient[dict[str, Any]] = Field(default=None, alias="schema")
+    strict: Lenient[bool] = None
+
+
+class ResponseFormat(_Part):
+    """The form of the answer: ``text``, ``json_object`` or ``json_schema``."""
+
+    type: Lenient[str] = None
+    json_schema: Lenient[JSONSchemaFormat] = None
+
+
+class FunctionDefinition(_Part):
+    """A function the model may call; ``parameters`` is its JSON schema."""
+
+    name: Lenient[str] = None
+    description: Lenient[str] = None
+    parameters: Lenient[dict[str, Any]] = None
+    strict: Lenient[bool] = None
+
+
+class Tool(_Part):
+    """A tool the run may use: ``code_interpreter``, ``file_search`` or ``function``."""
+
+    type: Lenient[str] = None
+    function: Lenient[FunctionDefinition] = None
+    file_search: Lenient[dict[str, Any]] = None
+
+
+def _status(value: Any) -> Any:
+    return RunStatus.of(value) if isinstance(value, str) else value
+
+
+class Run(_Part):
+    """A run as a server described it: the 27 documented fields and ``raw_status``.
+
+    Times are epoch seconds. Fields that a server adds are kept (``model_extra``).
+    """
+
+    id: str
+    status: Annotated[RunStatus, BeforeValidator(_status)]
+    #: The status in the server's own word.
+    raw_status: str
+    object: Lenient[str] = None
+    created_at: Epoch = None
+    thread_id: Lenient[str] = None
+    assistant_id: Lenient[str] = None
+    required_action: Lenient[RequiredAction] = None
+    last_error: Lenient[LastError] = None
+    expires_at: Epoch = None
+    started_at: Epoch = None
+    cancelled_at: Epoch = None
+    failed_at: Epoch = None
+    completed_at: Epoch = None
+    incomplete_details: Lenient[IncompleteDetails] = None
+    model: Lenient[str] = None
+    instructions: Lenient[str] = None
+    tools: Lenient[list[Tool]] = None
+    metadata: Lenient[dict[str, Any]] = None
+    usage: Lenient[Usage] = None
+    temperature: Lenient[float] = None
+    top_p: Lenient[float] = None
+    max_prompt_tokens: Lenient[int] = None
+    max_completion_tokens: Lenient[int] = None
+    truncation_strategy: Lenient[TruncationStrategy] = None
+    tool_choice: Lenient[str | ToolChoice] = None
+    parallel_tool_calls: Lenient[bool] = None
+    response_format: Lenient[str | ResponseFormat] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_raw_status(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "raw_status" not in data:
+            return {**data, "raw_status": data.get("status")}
+        return data
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended."""
+        return self.status.is_final
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the run as plain JSON, as it goes into XCom; ``Run.model_validate`` reads it."""
+        return self.model_dump(mode="json", by_alias=True, warnings=False)

@@ -1,0 +1,161 @@
+"""The operator that cancels a run and waits until it is final."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
+
+from airflow_provider_runs.errors import RunNotFound
+from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.task import (
+    UnwantedStatus,
+    deadline,
+    default_deferrable,
+    defer,
+    one_of,
+    seconds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+
+    from airflow_provider_runs.models import Run
+
+__all__ = ["CancelRunOperator"]
+
+_CHOICES = ("succeed", "skip", "fail")
+Choice = Literal["succeed", "skip", "fail"]
+
+
+class CancelRunOperator(BaseOperator):
+    """Cancels a run and waits until it is final.
+
+    Cancelling is idempotent: a run that is ``cancelled`` or ``cancelling`` already is a success,
+    so a retried task does no harm. A run that ended in another way, before the cancel or in spite
+    of it, no longer runs, which is what was asked; ``on_already_final`` decides about it.
+
+    Returns the final run as plain JSON (``Run.to_json``), or, without waiting, the run as it was
+    after the cancel. Returns nothing for a run that is missing and may be.
+
+    :param run_id: the run (templated).
+    :param thread_id: its thread (templated); ``None`` where the API has no threads.
+    :param conn_id: the Airflow connection (templated).
+    :param wait_for_termination: wait until the run is final; otherwise only ask for the cancel.
+    :param poll_interval: longest pause between two looks, in seconds; the first ones are short.
+    :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
+    :param deferrable: wait in the triggerer, without a worker slot; by default as
+        ``[operators] default_deferrable`` says.
+    :param on_already_final: what a run is that ended otherwise than cancelled: ``succeed``,
+        ``skip`` or ``fail`` (without retries, as a final run never changes).
+    :param on_missing: what a run is that the server does not know: ``fail``, ``skip`` or
+        ``succeed``.
+    :raises RunTimeout: when the run is not final in time, such as one stuck in ``cancelling``.
+    :raises CancelRefused: when the server would not cancel the run and it is still active.
+    :raises RunFailed: when the run was final already and ``on_already_final`` is ``fail``.
+    :raises RunNotFound: when there is no such run and ``on_missing`` is ``fail``.
+    :raises RunsError: when there is no usable answer.
+    """
+
+    template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id")
+    operator_extra_links = (RunLink(),)
+    ui_color = "#f6d5d5"
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        thread_id: str | None = None,
+        conn_id: str = "runs_default",
+        wait_for_termination: bool = True,
+        poll_interval: float | timedelta = 5.0,
+        timeout: float | timedelta = 600.0,
+        deferrable: bool = default_deferrable(),
+        on_already_final: Choice = "succeed",
+        on_missing: Choice = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+        self.thread_id = thread_id
+        self.conn_id = conn_id
+        self.wait_for_termination = wait_for_termination
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = seconds("timeout", timeout)
+        self.deferrable = deferrable
+        self.on_already_final = one_of("on_already_final", on_already_final, _CHOICES)
+        self.on_missing = one_of("on_missing", on_missing, _CHOICES)
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Cancel the run and wait, here or in the triggerer."""
+        from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.wait import Wait
+
+        now = time.time()
+        wait = Wait(
+            self.run_id,
+            self.thread_id,
+            started_at=now,
+            deadline=deadline(now, self.timeout, self.execution_timeout),
+            poll_interval=self.poll_interval,
+            cancel=True,
+        )
+        with RunsHook(self.conn_id) as hook:
+            RunLink().publish(context, hook, self.run_id, self.thread_id)
+            try:
+                if not self.wait_for_termination:
+                    return self._conclude(hook.cancel_run(self.run_id, self.thread_id))
+                if not self.deferrable:
+                    return self._conclude(hook.follow(wait))
+                run = hook.look_once(wait)
+            except RunNotFound as error:
+                self._missing(error)
+                return None
+        if run and run.is_final:
+            return self._conclude(run)
+        return defer(self, self.conn_id, replace(wait, cancel=run is None))
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
+        """Take the end of the wait from the trigger's event."""
+        from airflow_provider_runs.events import RunEvent
+
+        try:
+            return self._conclude(RunEvent.read(event))
+        except RunNotFound as error:
+            self._missing(error)
+            return None
+
+    def _conclude(self, run: Run) -> dict[str, Any]:
+        from airflow_provider_runs.models import RunStatus
+
+        if not run.is_final or run.status is RunStatus.CANCELLED:
+            return run.to_json()
+        words = (
+            f"Run {self.run_id!r} (connection {self.conn_id!r}) was not cancelled: "
+            f"it ended {run.status.value!r} of itself."
+        )
+        if self.on_already_final == "skip":
+            raise AirflowSkipException(words)
+        if self.on_already_final == "fail":
+            raise UnwantedStatus(
+                f"{words} Set on_already_final to 'succeed' or 'skip' if that is fine.",
+                conn_id=self.conn_id,
+                run_id=self.run_id,
+                thread_id=self.thread_id,
+                run=run.to_json(),
+            )
+        self.log.info(words)
+        return run.to_json()
+
+    def _missing(self, error: RunNotFound) -> None:
+        if self.on_missing == "fail":
+            raise error
+        if self.on_missing == "skip":
+            raise AirflowSkipException(error.message) from error
+        self.log.info("%s Nothing to cancel, which on_missing='succeed' allows.", error.message)

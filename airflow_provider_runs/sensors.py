@@ -1,0 +1,312 @@
+"""The sensor that waits until a run has ended."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunFailed,
+    RunNotFound,
+    RunsConfigError,
+    RunsError,
+    RunTimeout,
+)
+from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.task import (
+    UnwantedStatus,
+    deadline,
+    default_deferrable,
+    defer,
+    one_of,
+    seconds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.models import Run
+    from airflow_provider_runs.wait import Wait
+
+__all__ = ["RunStatusSensor"]
+
+
+#: Seconds between two looks at the least: Airflow allows a poke_interval of nothing.
+_SHORTEST_PAUSE = 0.1
+
+
+class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
+    """The sensor's time is up. Airflow retries no sensor for that."""
+
+
+class RunStatusSensor(BaseSensorOperator):
+    """Waits until a run has ended, in one of the expected statuses.
+
+    Another final status fails the task at once and without retries, as a final run never changes;
+    the message holds the run's ``last_error``. Returns the final run as plain JSON
+    (``Run.to_json``). To wait for a result, pass ``expected_statuses=("completed",)``.
+
+    Besides the parameters here it takes those of ``BaseSensorOperator``: ``poke_interval`` is the
+    longest pause between two looks in seconds (the first ones are short, unless in ``reschedule``
+    mode), ``timeout`` the time for all of the wait in seconds; ``execution_timeout`` bounds it too.
+
+    :param run_id: the run (templated).
+    :param thread_id: its thread (templated); ``None`` where the API has no threads.
+    :param conn_id: the Airflow connection (templated).
+    :param expected_statuses: final statuses that are a success.
+    :param on_requires_action: what a run is that waits for its caller: ``wait`` goes on waiting,
+        ``succeed`` returns the run as it is, ``fail`` fails the task.
+    :param on_timeout: ``fail``, or ``cancel``: cancel the run first, and say how it ended. It is
+        cancelled also when waiting fails for good, as with a refused key.
+    :param cancel_timeout: seconds for the run to be final after that cancel.
+    :param cancel_on_kill: cancel the run when the task is killed: marked failed, cleared, stopped.
+        For deferred tasks this takes Airflow 3.3; earlier ones do not tell triggers.
+    :param deferrable: wait in the triggerer, without a worker slot; by default as
+        ``[operators] default_deferrable`` says.
+    :raises RunFailed: when the run ended in another status than expected.
+    :raises RunTimeout: when the time is up. It is an ``AirflowSensorTimeout`` too.
+    :raises RunNotFound: when there is no such run.
+    :raises RunsError: when waiting makes no sense any more.
+    """
+
+    template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id")
+    operator_extra_links = (RunLink(),)
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        thread_id: str | None = None,
+        conn_id: str = "runs_default",
+        expected_statuses: Collection[str] = ("completed", "cancelled"),
+        on_requires_action: Literal["wait", "fail", "succeed"] = "wait",
+        on_timeout: Literal["fail", "cancel"] = "fail",
+        cancel_timeout: float | timedelta = 60.0,
+        cancel_on_kill: bool = False,
+        deferrable: bool = default_deferrable(),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run_id = run_id
+        self.thread_id = thread_id
+        self.conn_id = conn_id
+        self.expected_statuses = _final_statuses(expected_statuses)
+        self.on_requires_action = one_of(
+            "on_requires_action", on_requires_action, ("wait", "fail", "succeed")
+        )
+        self.on_timeout = one_of("on_timeout", on_timeout, ("fail", "cancel"))
+        self.cancel_timeout = seconds("cancel_timeout", cancel_timeout)
+        self.cancel_on_kill = cancel_on_kill
+        self.deferrable = deferrable
+        self._watching: Backend | None = None
+
+    def execute(self, context: Context) -> dict[str, Any] | None:
+        """Wait: here, in the triggerer, or a look at a time."""
+        from airflow_provider_runs.hooks import RunsHook
+
+        with self._soft_failing(), self._cancelling_if_asked(), RunsHook(self.conn_id) as hook:
+            self._watching = hook.backend()
+            RunLink().publish(context, hook, self.run_id, self.thread_id)
+            wait = self._wait(self._started_at(context))
+            if not self.deferrable and not self.reschedule:
+                return self._conclude(hook.follow(wait))
+            run = hook.look_once(wait)
+            if run and wait.is_over(run):
+                return self._conclude(run)
+            if self.deferrable:
+                return defer(self, self.conn_id, wait, cancel_on_kill=self.cancel_on_kill)
+            raise AirflowRescheduleException(self._next_look(wait))
+
+    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+        """Take the end of the wait from the trigger's event."""
+        from airflow_provider_runs.events import RunEvent
+
+        with self._soft_failing(), self._cancelling_if_asked():
+            return self._conclude(RunEvent.read(event))
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on after the deferral; one that Airflow itself has ended is given up like a wait."""
+        try:
+            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout):
+            with self._soft_failing(), self._cancelling_if_asked():
+                raise
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look at the run once.
+
+        :raises RunFailed: when it ended in another status than expected.
+        :raises RunsError: when there is no usable answer.
+        """
+        from airflow_provider_runs.hooks import RunsHook
+
+        with RunsHook(self.conn_id) as hook:
+            run = hook.get_run(self.run_id, self.thread_id)
+        if not self._wait(time.time()).is_over(run):
+            return PokeReturnValue(is_done=False)
+        return PokeReturnValue(is_done=True, xcom_value=self._conclude(run))
+
+    def on_kill(self) -> None:
+        """Cancel the run, if asked to, within the seconds that Airflow leaves."""
+        if self.cancel_on_kill and self._watching:
+            from airflow_provider_runs.lifeline import cancel_before_exit
+            from airflow_provider_runs.models import RunRef
+
+            cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
+
+    def _started_at(self, context: Context) -> float:
+        """When the wait began, in epoch seconds: rescheduled looks belong to one wait."""
+        first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        return first.timestamp() if first else time.time()
+
+    def _wait(self, started_at: float) -> Wait:
+        from airflow_provider_runs.wait import Wait
+
+        pause = max(self.poke_interval, _SHORTEST_PAUSE)
+        longest = pause
+        if self.exponential_backoff:
+            longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
+        return Wait(
+            self.run_id,
+            self.thread_id,
+            started_at=started_at,
+            deadline=deadline(started_at, self.timeout, self.execution_timeout),
+            poll_interval=max(longest, pause),
+            first_interval=pause if self.exponential_backoff else None,
+            stop_on_requires_action=self.on_requires_action != "wait",
+        )
+
+    def _next_look(self, wait: Wait) -> datetime:
+        started = datetime.fromtimestamp(wait.started_at, UTC)
+        pause = self._get_next_poke_interval(started, lambda: time.time() - wait.started_at, 1)
+        return datetime.fromtimestamp(min(time.time() + pause, wait.deadline), UTC)
+
+    def _conclude(self, run: Run) -> dict[str, Any]:
+        wanted = run.status.value in self.expected_statuses
+        if wanted or (not run.is_final and self.on_requires_action == "succeed"):
+            return run.to_json()
+        raise UnwantedStatus(
+            f"Run {self.run_id!r} (connection {self.conn_id!r}) is {run.status.value!r}, expected "
+            f"{' or '.join(map(repr, self.expected_statuses))}{_reason(run)}",
+            conn_id=self.conn_id,
+            run_id=self.run_id,
+            thread_id=self.thread_id,
+            run=run.to_json(),
+        )
+
+    @contextmanager
+    def _cancelling_if_asked(self) -> Iterator[None]:
+        """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
+        try:
+            yield
+        except (RunFailed, RunNotFound, RunsConfigError):
+            raise  # it has ended, or nobody can reach it
+        except (RunTimeout, TaskDeferralTimeout) as error:
+            raise self._timeout(error) from error
+        except AirflowTaskTimeout as error:
+            raise AirflowTaskTimeout(f"{error}. {self._cancel()}") from error
+        except TaskDeferralError as error:
+            raise RunsError(f"The trigger failed: {error}. {self._cancel()}") from error
+        except RunsError as error:
+            raise error.adding(self._cancel()) from error
+
+    def _timeout(self, error: RunTimeout | TaskDeferralTimeout) -> SensorRunTimeout:
+        if isinstance(error, RunTimeout):
+            return SensorRunTimeout(**error.adding(self._cancel()).__dict__)
+        return SensorRunTimeout(
+            f"Airflow ended the deferral of run {self.run_id!r} (connection {self.conn_id!r}) "
+            f"before its trigger did; is the triggerer up? {self._cancel()}",
+            conn_id=self.conn_id,
+            run_id=self.run_id,
+            thread_id=self.thread_id,
+        )
+
+    def _cancel(self) -> str:
+        """Cancel the run if asked to, and return words on what came of it, if anything."""
+        if self.on_timeout != "cancel":
+            return ""
+        from airflow_provider_runs.wait import Wait
+
+        now = time.time()
+        wait = Wait(
+            self.run_id,
+            self.thread_id,
+            started_at=now,
+            deadline=now + self.cancel_timeout,
+            poll_interval=5.0,
+            cancel=True,
+        )
+        try:
+            try:
+                run = self._follow(wait)
+            except AirflowTaskTimeout:
+                # execution_timeout rings once. The cancel, asked for by the user, has its own time.
+                run = self._follow(wait)
+        except CancelRefused as error:
+            return f"Cancelling it was refused. {error.message}"
+        except RunTimeout as error:
+            return f"It was asked to cancel, but that is not confirmed. {error.message}"
+        except RunsError as error:
+            return f"Whether it could be cancelled is unknown. {error.message}"
+        return f"It was cancelled and ended {run.status.value!r}."
+
+    def _follow(self, wait: Wait) -> Run:
+        from airflow_provider_runs.hooks import RunsHook
+
+        with RunsHook(self.conn_id) as hook:
+            return hook.follow(wait)
+
+    @contextmanager
+    def _soft_failing(self) -> Iterator[None]:
+        """Skip instead of failing, as ``BaseSensorOperator`` does for its own loop."""
+        try:
+            yield
+        except (AirflowSkipException, AirflowRescheduleException):
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+
+def _final_statuses(words: Collection[str]) -> tuple[str, ...]:
+    words = (words,) if isinstance(words, str) else tuple(words)
+    final = [status.value for status in RunStatus if status.is_final]
+    if not words or not set(words) <= set(final):
+        raise ValueError(f"expected_statuses must be some of {', '.join(final)}, not {words!r}")
+    return tuple(str(word) for word in words)
+
+
+def _reason(run: Run) -> str:
+    """Why the run is where it is, in the server's words, to stand at the end of a sentence."""
+    if run.last_error:
+        error = run.last_error
+        return f": {error.code}: {error.message}" if hasattr(error, "code") else f": {error}"
+    if run.incomplete_details:
+        return f": {getattr(run.incomplete_details, 'reason', run.incomplete_details)}"
+    return ". It named no reason."

@@ -1,0 +1,95 @@
+"""What the operator and the sensor share: deadlines, deferring, and errors that Airflow heeds."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_runs.errors import RunFailed
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+    from airflow_provider_runs.wait import Wait
+
+__all__ = ["UnwantedStatus", "deadline", "default_deferrable", "defer", "one_of", "seconds"]
+
+#: Seconds beyond the trigger's own deadline after which Airflow ends the deferral: only a net,
+#: since it then tells neither the trigger nor the task what the run did.
+NET = 300.0
+
+
+class UnwantedStatus(RunFailed, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
+    """The run is where it should not be and will stay there, so Airflow does not retry the task."""
+
+
+def default_deferrable() -> bool:
+    """Return Airflow's ``[operators] default_deferrable``."""
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return the value of a parameter if it is one of those allowed.
+
+    :raises ValueError: if it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def seconds(name: str, value: float | timedelta) -> float:
+    """Return a span of time as seconds.
+
+    :raises ValueError: if it is not more than zero.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not number > 0:
+        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+    return number
+
+
+def deadline(started_at: float, timeout: float, execution_timeout: timedelta | None) -> float:
+    """Return when a wait must end, in epoch seconds.
+
+    No Airflow 3 ends a deferred task at its ``execution_timeout``, so it is counted in here. The
+    wait ends a little before it, since its own error says more than Airflow's.
+
+    :param started_at: when the task began to wait, in epoch seconds.
+    :param timeout: the task's own limit, in seconds.
+    :param execution_timeout: Airflow's limit for the task.
+    """
+    if execution_timeout is not None:
+        limit = execution_timeout.total_seconds()
+        timeout = min(timeout, limit - min(2.0, 0.1 * limit))
+    return started_at + timeout
+
+
+def defer(
+    task: BaseOperator, conn_id: str, wait: Wait, *, cancel_on_kill: bool = False
+) -> NoReturn:
+    """Let the triggerer do the rest of the wait; ``execute_complete`` gets its event.
+
+    :raises TaskDeferred: always.
+    """
+    from airflow_provider_runs.triggers import RunStatusTrigger
+
+    now = time.time()
+    # The process that runs this task is watched until its next heartbeat is due, and a trigger
+    # that fires before the scheduler has heard of its end makes the scheduler fail the task.
+    settled = now + conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2
+    task.defer(
+        trigger=RunStatusTrigger(
+            conn_id=conn_id,
+            cancel_on_kill=cancel_on_kill,
+            fire_not_before=settled,
+            **wait.to_json(),
+        ),
+        method_name="execute_complete",
+        timeout=timedelta(seconds=max(0.0, wait.deadline - now) + NET),
+    )
+    raise AssertionError  # pragma: no cover - `defer` always raises

@@ -1,0 +1,171 @@
+"""Where the bytes move: the two drivers of a flow, and the HTTP clients they send with."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from airflow_provider_runs.client import Answer, Flow, Send
+from airflow_provider_runs.errors import RunsConfigError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.settings import Settings
+
+__all__ = ["adrive", "drive", "make_client", "shared_client"]
+
+T = TypeVar("T")
+
+#: Bytes that an answer may have; a run has some kilobytes.
+MAX_BODY = 32 * 1024 * 1024
+#: Connections to one server. A pool looks at every connection it holds for each request, so more
+#: of them make each request slower.
+LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+
+
+def drive(flow: Flow[T], client: httpx.Client) -> T:
+    """Run a flow to its end, blocking.
+
+    :raises RunsError: what the flow raises.
+    """
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Send):
+                try:
+                    answer = _exchange(step, client)
+                except httpx.TransportError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+            else:
+                time.sleep(step.seconds)
+                step = next(flow)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+async def adrive(flow: Flow[T], client: httpx.AsyncClient) -> T:
+    """Run a flow to its end without blocking the event loop.
+
+    :raises RunsError: what the flow raises.
+    """
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Send):
+                try:
+                    answer = await _aexchange(step, client)
+                except httpx.TransportError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+            else:
+                await asyncio.sleep(step.seconds)
+                step = next(flow)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+def _exchange(step: Send, client: httpx.Client) -> Answer:
+    content = bytearray()
+    # Never redirected: the key would go to whatever host the answer names.
+    response = client.send(step.request, stream=True, follow_redirects=False)
+    try:
+        for chunk in response.iter_bytes():
+            content += chunk
+            _check(step, content)
+    finally:
+        response.close()
+    return Answer(response.status_code, response.headers, bytes(content))
+
+
+async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
+    content = bytearray()
+    response = await client.send(step.request, stream=True, follow_redirects=False)
+    try:
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            _check(step, content)
+    finally:
+        await response.aclose()
+    return Answer(response.status_code, response.headers, bytes(content))
+
+
+def _check(step: Send, content: bytearray) -> None:
+    """Stop an answer that drips in or never ends: httpx bounds each read, not all of them."""
+    if time.time() > step.until:
+        raise httpx.ReadTimeout("the answer was still coming in")
+    if len(content) > MAX_BODY:
+        raise httpx.RemoteProtocolError(f"the answer is longer than {MAX_BODY} bytes")
+
+
+def make_client(backend: Backend) -> httpx.Client:
+    """Return a client for a connection, with its base URL and key; whoever makes it closes it.
+
+    :raises RunsConfigError: if its CA bundle cannot be read.
+    """
+    return httpx.Client(
+        base_url=backend.settings.base_url,
+        headers=backend.all_headers(),
+        params=backend.params(),
+        proxy=backend.settings.proxy,
+        verify=backend.settings.ssl_context(),
+        timeout=backend.settings.timeout,
+        limits=LIMITS,
+    )
+
+
+async def _make_async_client(settings: Settings) -> httpx.AsyncClient:
+    # Certificates take tens of milliseconds to load, which is too long for an event loop.
+    context = await asyncio.to_thread(settings.ssl_context)
+    return httpx.AsyncClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+
+
+class _Shared:
+    """A client of one event loop and the number of those who use it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.users = 0
+        # A task, so that two who come at once wait for one client, and neither's end ends it.
+        self.client = asyncio.create_task(_make_async_client(settings))
+
+
+_shared: WeakKeyDictionary[AbstractEventLoop, dict[object, _Shared]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Lend the client that this event loop has for a connection; the last one out closes it.
+
+    :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
+    """
+    clients = _shared.setdefault(asyncio.get_running_loop(), {})
+    # The client holds no key: that goes with each request, so a new key needs no new client.
+    name = (
+        settings.conn_id,
+        settings.base_url,
+        settings.verify,
+        settings.ca_bundle,
+        settings.proxy,
+    )
+    shared = clients.get(name)
+    if shared is None:
+        shared = clients[name] = _Shared(settings)
+    shared.users += 1
+    try:
+        yield await asyncio.shield(shared.client)
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del clients[name]
+            with suppress(RunsConfigError):  # then there is nothing to close
+                await (await shared.client).aclose()

@@ -1,0 +1,162 @@
+"""The trigger: waits in the triggerer until a run is final."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["RunStatusTrigger"]
+
+#: Cancels that outlive the trigger that began them; asyncio itself holds tasks only weakly.
+_last_calls: set[asyncio.Task[None]] = set()
+
+
+class RunStatusTrigger(BaseTrigger):
+    """Waits until a run is final, its deadline passes or waiting makes no sense any more.
+
+    Fires one event, see ``events.RunEvent``. All parameters are stored in Airflow's database, so
+    none of them is a secret: the key is read from the connection.
+
+    :param run_id: the run.
+    :param thread_id: its thread; ``None`` where the API has no threads.
+    :param conn_id: the Airflow connection.
+    :param deadline: when the wait must end, in epoch seconds: a triggerer that starts anew must
+        not begin the wait anew.
+    :param poll_interval: longest pause between two looks, in seconds.
+    :param started_at: when the wait began, in epoch seconds; by default now.
+    :param first_interval: the first pause, in seconds; by default one second, or less.
+    :param stop_on_requires_action: fire also when the run waits for its caller.
+    :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
+        later, which alone tell triggers).
+    :param fire_not_before: epoch seconds before which the event is held back: Airflow fails a task
+        whose trigger fires while the worker that deferred it is still being wound up.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        thread_id: str | None = None,
+        conn_id: str = "runs_default",
+        deadline: float,
+        poll_interval: float = 5.0,
+        started_at: float | None = None,
+        first_interval: float | None = None,
+        stop_on_requires_action: bool = False,
+        cancel: bool = False,
+        cancel_on_kill: bool = False,
+        fire_not_before: float = 0.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow left it so
+        self.run_id = run_id
+        self.thread_id = thread_id
+        self.conn_id = conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.started_at = time.time() if started_at is None else started_at
+        self.first_interval = first_interval
+        self.stop_on_requires_action = stop_on_requires_action
+        self.cancel = cancel
+        self.cancel_on_kill = cancel_on_kill
+        self.fire_not_before = fire_not_before
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the parameters, as plain JSON."""
+        return f"{__name__}.RunStatusTrigger", {
+            "run_id": self.run_id,
+            "thread_id": self.thread_id,
+            "conn_id": self.conn_id,
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+            "started_at": self.started_at,
+            "first_interval": self.first_interval,
+            "stop_on_requires_action": self.stop_on_requires_action,
+            "cancel": self.cancel,
+            "cancel_on_kill": self.cancel_on_kill,
+            "fire_not_before": self.fire_not_before,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the one event."""
+        # The hook brings pydantic models and an HTTP client: built off the loop, once a process.
+        await asyncio.to_thread(_warm_up)
+        from airflow_provider_runs.errors import RunsError
+        from airflow_provider_runs.events import RunEvent
+        from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.wait import Wait
+
+        try:
+            event = RunEvent.of(
+                await RunsHook(self.conn_id).afollow(
+                    Wait(
+                        self.run_id,
+                        self.thread_id,
+                        started_at=self.started_at,
+                        deadline=self.deadline,
+                        poll_interval=self.poll_interval,
+                        first_interval=self.first_interval,
+                        stop_on_requires_action=self.stop_on_requires_action,
+                        cancel=self.cancel,
+                    )
+                )
+            )
+        except RunsError as error:
+            event = RunEvent.of(error)
+        if self.trigger_id is not None:  # none where `dag.test()` runs it in the worker
+            await asyncio.sleep(max(0.0, self.fire_not_before - time.time()))
+        yield TriggerEvent(event.to_json())
+
+    async def on_kill(self) -> None:
+        """Cancel the run because a person has ended the task, if the task asked for that."""
+        if not self.cancel_on_kill:
+            return
+        # Airflow 3.3.2 cancels this method itself after about a second, so the work has a task of
+        # its own, which goes on after that, with a lease of its own on the HTTP client.
+        last_call = asyncio.create_task(self._cancel_if_ended())
+        _last_calls.add(last_call)
+        last_call.add_done_callback(_last_calls.discard)
+        await asyncio.shield(last_call)
+
+    async def _cancel_if_ended(self) -> None:
+        from airflow_provider_runs.errors import RunsError
+        from airflow_provider_runs.hooks import RunsHook
+
+        # A triggerer that stalled, and lost its triggers to another, gets this call by mistake:
+        # then the task is still deferred, and its run must live.
+        state = await asyncio.to_thread(self._task_state)
+        if state == "deferred":
+            self.log.warning("Not cancelling run %r: its task is still deferred", self.run_id)
+            return
+        try:
+            run = await RunsHook(self.conn_id).acancel_run(self.run_id, self.thread_id)
+        except RunsError as error:
+            self.log.warning("Could not cancel run %r of an ended task. %s", self.run_id, error)
+        else:
+            self.log.info("Run %r of an ended task is %s", self.run_id, run.status.value)
+
+    def _task_state(self) -> str | None:
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        ti = self.task_instance
+        if ti is None:
+            return None
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        return next(iter(states.get(ti.run_id, {}).values()), None)
+
+
+def _warm_up() -> None:
+    import airflow_provider_runs.hooks  # noqa: F401
+    from airflow_provider_runs.events import RunEvent
+    from airflow_provider_runs.models import Run
+
+    Run.model_rebuild()
+    RunEvent.model_rebuild()

@@ -1,0 +1,233 @@
+"""Waiting until a run is final: the state machine, and the event that carries its end.
+
+``wait_for`` is a flow like those of ``client``: the operator, the sensor, the trigger and the hook
+all wait with it, blocking or not.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_runs.client import Flow, Sleep, cancel_run, get_run
+from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
+from airflow_provider_runs.models import Run, RunRef, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_runs.backends import Backend
+
+__all__ = ["Log", "Wait", "look_once", "wait_for"]
+
+#: Seconds without a single answer after which a wait gives up although its deadline is far.
+OUTAGE_TOLERANCE = 900.0
+#: Seconds of the first pause; from there the pauses grow by a factor to the poll interval.
+FIRST_INTERVAL = 1.0
+GROWTH = 1.5
+
+
+class Log(Protocol):
+    """The part of a logger that is used here; the standard library's and Airflow's both fit."""
+
+    def info(self, event: str, /, *args: Any) -> Any: ...  # noqa: D102
+    def warning(self, event: str, /, *args: Any) -> Any: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What to wait for, and how.
+
+    Times are wall-clock epoch seconds, set once when the wait begins: a monotonic clock starts
+    anew with every triggerer, and would give a wait its whole time again at each restart.
+
+    :param run_id: the run.
+    :param thread_id: its thread; ``None`` where the API has no threads.
+    :param started_at: when the wait began, in epoch seconds.
+    :param deadline: when it must end, in epoch seconds.
+    :param poll_interval: longest pause between two looks, in seconds.
+    :param first_interval: the first pause, in seconds; by default one second, or less.
+    :param stop_on_requires_action: end the wait also when the run waits for its caller.
+    :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :raises RunsConfigError: if the poll interval is not more than zero.
+    """
+
+    run_id: str
+    thread_id: str | None
+    started_at: float
+    deadline: float
+    poll_interval: float
+    first_interval: float | None = None
+    stop_on_requires_action: bool = False
+    cancel: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.poll_interval > 0:
+            raise RunsConfigError(f"poll_interval must be more than 0, not {self.poll_interval}.")
+
+    @property
+    def ref(self) -> RunRef:
+        """The run that is waited for."""
+        return RunRef(self.run_id, self.thread_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wait as plain JSON: the keyword arguments of ``Wait`` again."""
+        return asdict(self)
+
+    def is_over(self, run: Run) -> bool:
+        """Return whether a run in this state is what is waited for."""
+        stopped = self.stop_on_requires_action and run.status is RunStatus.REQUIRES_ACTION
+        return run.is_final or stopped
+
+    def pauses(self) -> Iterator[float]:
+        """Yield the pauses, in seconds: growing to the poll interval, each a little shortened.
+
+        The jitter keeps many waits that began together from asking together for ever.
+        """
+        pause = min(self.first_interval or FIRST_INTERVAL, self.poll_interval)
+        while True:
+            yield pause * random.uniform(0.8, 1)  # noqa: S311 - jitter is no secret
+            pause = min(pause * GROWTH, self.poll_interval)
+
+
+def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
+    """Wait until the run is final, or what else the wait ends with.
+
+    :param log: gets a line when the run's status changes and when a look at it fails.
+    :raises RunTimeout: when the deadline has passed.
+    :raises CancelRefused: when it has passed and the server would not cancel.
+    :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
+        no answer came for a quarter of an hour.
+    """
+    watch = _Watch(backend.settings.conn_id, wait, log)
+    asking = wait.cancel
+    while True:
+        run = yield from _look(backend, wait, watch, asking=asking)
+        if run and wait.is_over(run):
+            return run
+        asking = asking and run is None
+        yield watch.pause()
+
+
+def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[Run | None]:
+    """Take the first step of a wait; ``None`` if it had no answer but may have one later.
+
+    :param log: gets a line with the run's status or with the failure.
+    :raises RunTimeout: when the deadline has passed.
+    :raises RunsError: when waiting on makes no sense.
+    """
+    watch = _Watch(backend.settings.conn_id, wait, log)
+    run = yield from _look(backend, wait, watch, asking=wait.cancel)
+    if not (run and wait.is_over(run)):
+        watch.pause()
+    return run
+
+
+def _look(backend: Backend, wait: Wait, watch: _Watch, *, asking: bool) -> Flow[Run | None]:
+    try:
+        step = cancel_run if asking else get_run
+        run = yield from step(backend, wait.ref, deadline=wait.deadline)
+    except RunsError as error:
+        watch.failed(error)
+        return None
+    watch.saw(run)
+    return run
+
+
+class _Watch:
+    """What a wait has seen so far."""
+
+    def __init__(self, conn_id: str, wait: Wait, log: Log) -> None:
+        self.conn_id = conn_id
+        self.wait = wait
+        self.log = log
+        self.run: Run | None = None
+        self.error: RunsError | None = None
+        self.silent_since: float | None = None
+        self.pauses = wait.pauses()
+
+    def saw(self, run: Run) -> None:
+        """Take in the run as it is now."""
+        before = self.run and self.run.status
+        self.run, self.error, self.silent_since = run, None, None
+        if run.status == before:
+            return
+        self.log.info(
+            "%s is %s%s, %.1f s into the wait",
+            _name(self.wait),
+            run.status.value,
+            f" (was {before.value})" if before else "",
+            time.time() - self.wait.started_at,
+        )
+        if not run.status.is_known:
+            self.log.warning(
+                "%r is no status known here. It is taken as not final, and the wait goes on",
+                run.raw_status,
+            )
+        if run.status is RunStatus.CANCELLING:
+            self.pauses = self.wait.pauses()  # it may end any moment: look often again
+
+    def failed(self, error: RunsError) -> None:
+        """Take in that there is no answer now.
+
+        :raises RunsError: the error itself, if there will be none later either.
+        """
+        if self.error is None:
+            self.log.warning("%s The wait goes on.", error.message)
+        self.error = error
+        if isinstance(error, CancelRefused):
+            # The server answers, and may agree later: some refuse while a run starts.
+            self.silent_since = None
+            return
+        self.silent_since = self.silent_since or time.time()
+        if not error.transient or time.time() - self.silent_since > OUTAGE_TOLERANCE:
+            if error.run is None and self.run:
+                error.run = self.run.to_json()
+            raise error
+
+    def pause(self) -> Sleep:
+        """Return the pause until the next look, which ends at the deadline at the latest.
+
+        :raises RunsError: when the deadline has passed.
+        """
+        remaining = self.wait.deadline - time.time()
+        if remaining <= 0:
+            raise self._timeout()
+        asked = (self.error and self.error.retry_after) or 0.0
+        return Sleep(min(max(next(self.pauses), asked), remaining))
+
+    def _timeout(self) -> RunsError:
+        if isinstance(self.error, CancelRefused):
+            return self.error
+        wait, run = self.wait, self.run
+        waited = time.time() - wait.started_at
+        last = f" Last failure: {self.error.message}" if self.error else ""
+        return RunTimeout(
+            f"{_name(wait)} was not final after {waited:.0f} s "
+            f"(connection {self.conn_id!r}): {_state(run)}. {_advice(run)}{last}",
+            conn_id=self.conn_id,
+            run_id=wait.run_id,
+            thread_id=wait.thread_id,
+            run=run.to_json() if run else None,
+        )
+
+
+def _name(wait: Wait) -> str:
+    text = str(wait.ref)
+    return text[:1].upper() + text[1:]
+
+
+def _state(run: Run | None) -> str:
+    if run is None:
+        return "its status was never seen"
+    if run.status.is_known:
+        return f"it is still {run.status.value!r}"
+    return f"its status is {run.raw_status!r}, which this provider does not know"
+
+
+def _advice(run: Run | None) -> str:
+    if run and run.status is RunStatus.CANCELLING:
+        return "The cancel was accepted but has not taken effect: look at the run on the server."
+    return "It may go on and cost money: cancel it, or give it a longer timeout."

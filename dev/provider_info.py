@@ -1,0 +1,54 @@
+"""Write ``airflow_provider_runs/provider_info.py`` from the backends: ``make provider-info``.
+
+Airflow asks for the provider info in the middle of importing itself, in each of its processes, so
+the answer is a literal that needs no import. A test holds that it is what this makes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_runs.backends import BACKENDS
+
+PACKAGE = "airflow_provider_runs"
+NAME = "Runs"
+HEADER = '''"""What Airflow asks of a provider. Made by `make provider-info`: do not edit."""
+
+PROVIDER_INFO = '''
+
+
+def build() -> dict[str, Any]:
+    """Return the provider info for the backends as they are."""
+
+    def modules(module: str) -> list[dict[str, Any]]:
+        return [{"integration-name": NAME, "python-modules": [f"{PACKAGE}.{module}"]}]
+
+    return {
+        "package-name": "airflow-provider-runs",
+        "name": NAME,
+        "description": "Cancels long LLM runs and waits until they have really ended.",
+        "integrations": [
+            {
+                "integration-name": NAME,
+                "external-doc-url": "https://platform.openai.com/docs/api-reference/runs",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": modules("hooks"),
+        "operators": modules("operators"),
+        "sensors": modules("sensors"),
+        "triggers": modules("triggers"),
+        "connection-types": [backend.form.connection_type() for backend in BACKENDS],
+        "extra-links": [f"{PACKAGE}.links.RunLink"],
+    }
+
+
+def source() -> str:
+    """Return the module's text, before it is formatted."""
+    return f"{HEADER}{build()!r}\n"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(source(), encoding="utf-8")
