@@ -7,6 +7,7 @@ A flow does no I/O. It yields ``Send`` and ``Sleep`` steps and is driven by ``tr
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Callable, Generator
@@ -80,7 +81,9 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
-    return (yield from _call(backend, backend.get(ref), backend.read_run, deadline))
+    return (
+        yield from _call(backend, backend.get(ref), lambda a: backend.read_run(a.body()), deadline)
+    )
 
 
 def list_page(backend: Backend, thread_id: str, cursor: str | None) -> Flow[Page]:
@@ -88,9 +91,8 @@ def list_page(backend: Backend, thread_id: str, cursor: str | None) -> Flow[Page
 
     :raises RunsError: if there is no usable answer.
     """
-    return (
-        yield from _call(backend, backend.list_runs(thread_id, cursor), backend.read_page, None)
-    )
+    call = backend.list_runs(thread_id, cursor)
+    return (yield from _call(backend, call, lambda a: backend.read_page(a.body()), None))
 
 
 def probe(backend: Backend) -> Flow[None]:
@@ -113,9 +115,9 @@ def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) 
     """
     call = backend.cancel(ref)
 
-    def run_or_none(body: Any) -> Run | None:
+    def run_or_none(answer: Answer) -> Run | None:
         try:
-            return backend.read_run(body)
+            return backend.read_run(answer.body())
         except ValueError:
             return None
 
@@ -133,7 +135,7 @@ def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) 
 
 
 def _call(
-    backend: Backend, call: Call, read: Callable[[Any], T], deadline: float | None
+    backend: Backend, call: Call, read: Callable[[Answer], T], deadline: float | None
 ) -> Flow[T]:
     """Send a call until it has a usable answer, its retries are used up or its time is over."""
     settings = backend.settings
@@ -157,7 +159,7 @@ def _call(
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _attempt(backend: Backend, call: Call, read: Callable[[Any], T], until: float) -> Flow[T]:
+def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: float) -> Flow[T]:
     """Send a call once."""
     until = max(until, time.time() + LAST_LOOK)
     try:
@@ -167,10 +169,8 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Any], T], until: floa
     assert answer is not None  # noqa: S101 - what a driver sends back for a Send
     if not 200 <= answer.status_code < 300:
         raise _refused(backend, call, answer)
-    if not answer.content:
-        return read(None)
     try:
-        return read(answer.body())
+        return read(answer)
     except ValueError as error:
         raise failures.not_understood(backend, call, answer, error) from error
 
@@ -215,9 +215,11 @@ def _retry_after(headers: httpx.Headers) -> float | None:
     """Seconds to leave the server alone: ``retry-after-ms``, else ``retry-after``."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) * scale)
+            seconds = float(headers[name]) * scale
         except (KeyError, ValueError):
             continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
     except (KeyError, ValueError):

@@ -1,0 +1,76 @@
+"""``python -m airflow_provider_runs.testing``: the run server, until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from airflow_provider_runs.testing.scripts import RunScript
+from airflow_provider_runs.testing.server import RunServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SCRIPT_OPTIONS = {
+    "queued_for": "seconds in queued",
+    "runs_for": "seconds in progress; inf for ever",
+    "ends": "status after that",
+    "cancelling_for": "seconds in cancelling; inf for ever",
+    "cancel_ends": "status after that",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes.
+
+    :param arguments: of the command line; default: those of the process
+    :returns: the exit code
+    """
+    parser = _parser()
+    options = vars(parser.parse_args(arguments))
+    port, api_key = options.pop("port"), options.pop("api_key")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    try:
+        with RunServer(port=port, api_key=api_key, script=RunScript(**options)) as server:
+            sys.stdout.write(_greeting(server))
+            sys.stdout.flush()
+            stop.wait()
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_runs.testing",
+        description="Serve the OpenAI Assistants v2 wire on 127.0.0.1, with runs of no substance.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--port", type=int, default=0, help="TCP port; 0: any free one")
+    parser.add_argument("--api-key", help="key that clients must send; none: any key will do")
+    for name, text in _SCRIPT_OPTIONS.items():
+        default = getattr(RunScript, name)
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=type(default), default=default, help=text)
+    return parser
+
+
+def _greeting(server: RunServer) -> str:
+    connection = shlex.quote(server.connection())
+    return (
+        f"Run server at {server.url} (Ctrl-C stops it)\n"
+        f"Airflow connection: export AIRFLOW_CONN_RUNS_DEFAULT={connection}\n"
+        f"or: airflow connections add runs_default --conn-json {connection}\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Faults to inject between a client and the server."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong with one request.
+
+    A fault with a ``status`` or a ``body`` answers in place of the server; one with neither lets
+    the normal answer through, but late, with more headers, or cut.
+
+    :param status: status to answer with; default: 200, or the normal one if ``after_effect``
+    :param headers: headers to add to the answer
+    :param body: body to answer with, a dict as JSON; default: an error envelope that suits an
+        error ``status``, else nothing
+    :param delay: seconds to wait before anything else happens
+    :param drop: abort the connection without an answer
+    :param cut: send half of the answer's body, then close the connection
+    :param after_effect: whether the request does its work before its answer is replaced or lost;
+        otherwise a replaced or dropped request has no effect
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | dict[str, Any] | None = None
+    delay: float = 0.0
+    drop: bool = False
+    cut: bool = False
+    after_effect: bool = False
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the client gets something else than the normal answer, or nothing."""
+        return self.drop or self.status is not None or self.body is not None
+
+
+@dataclass
+class _Rule:
+    fault: Fault
+    method: str | None
+    path: str | re.Pattern[str] | None
+    left: float
+
+    def matches(self, method: str, path: str) -> bool:
+        if self.method is not None and self.method.upper() != method:
+            return False
+        if isinstance(self.path, str):
+            return self.path in path
+        return self.path is None or self.path.search(path) is not None
+
+
+class FaultPlan:
+    """The faults to come; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._rules: list[_Rule] = []
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        fault: Fault,
+        method: str | None,
+        path: str | re.Pattern[str] | None,
+        times: int | None,
+    ) -> None:
+        """Plan a fault; see :meth:`RunServer.fault`."""
+        left = math.inf if times is None else times
+        with self._lock:
+            self._rules.append(_Rule(fault, method, path, left))
+
+    def take(self, method: str, *paths: str) -> Fault:
+        """Use up and return the fault that a request gets; a harmless one if none is due.
+
+        :param paths: the path in each form by which it may be known
+        """
+        with self._lock:
+            for rule in self._rules:
+                if rule.left > 0 and any(rule.matches(method, path) for path in paths):
+                    rule.left -= 1
+                    return rule.fault
+        return Fault()
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._rules.clear()

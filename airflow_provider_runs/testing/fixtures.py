@@ -1,0 +1,30 @@
+"""Pytest fixtures for users' tests of their own DAGs.
+
+Put ``pytest_plugins = ["airflow_provider_runs.testing.fixtures"]`` into the ``conftest.py`` at the
+root of the tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_runs.testing.server import RunServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def run_server() -> Iterator[RunServer]:
+    """Yield a started run server, with nothing in it."""
+    with RunServer() as server:
+        yield server
+
+
+@pytest.fixture
+def runs_connection(run_server: RunServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make the connection ``runs_default`` lead to ``run_server``, and return its id."""
+    monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", run_server.connection())
+    return "runs_default"

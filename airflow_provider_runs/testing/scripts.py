@@ -1,0 +1,117 @@
+"""How a run behaves as time goes by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+FINAL = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
+"""The statuses after which a run does not change any more."""
+
+_SECONDS = ("queued_for", "runs_for", "cancelling_for", "expires_after")
+_OVERRIDES: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(_SECONDS, float),
+    "ends": str,
+    "cancel_ends": str,
+    "refuse_cancel": int,
+}
+_PATH = {"queued_for", "runs_for", "ends"}
+
+
+class Step(NamedTuple):
+    """One status and the moment (epoch seconds, ``inf`` for never) at which a run takes it."""
+
+    at: float
+    status: str
+
+
+@dataclass(frozen=True)
+class RunScript:
+    """What happens to a run by itself, and when it is cancelled.
+
+    All durations are seconds; ``math.inf`` means for ever.
+
+    :param queued_for: time in ``queued``
+    :param runs_for: time in ``in_progress`` after that, and again after tool outputs came
+    :param ends: the status that follows: a final one, ``requires_action``, or any other word
+    :param cancelling_for: time in ``cancelling`` after an accepted cancel; 0 skips it
+    :param cancel_ends: the status that follows ``cancelling``
+    :param refuse_cancel: an HTTP error status with which cancel is refused while the run is active
+    :param expires_after: time from the start after which ``requires_action`` becomes ``expired``
+    :param last_error: the run's ``last_error`` once it has failed, instead of a ``server_error``
+    :param tool_calls: what ``requires_action`` asks for, each with an ``id``; one call of a
+        function by default
+    :param timeline: statuses with the time in each, in place of ``queued_for``, ``runs_for`` and
+        ``ends``; the last one stays
+    :raises ValueError: for a negative duration, an empty timeline, a ``refuse_cancel`` that is
+        not an error status, or a tool call without ``id``
+    """
+
+    queued_for: float = 0.2
+    runs_for: float = 30.0
+    ends: str = "completed"
+    cancelling_for: float = 0.5
+    cancel_ends: str = "cancelled"
+    refuse_cancel: int | None = None
+    expires_after: float = 600.0
+    last_error: dict[str, Any] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    timeline: Sequence[tuple[str, float]] | None = None
+
+    def __post_init__(self) -> None:
+        durations = [(name, getattr(self, name)) for name in _SECONDS]
+        for name, seconds in [*durations, *(self.timeline or ())]:
+            # Written so that NaN, which compares false with everything, is refused as well.
+            if not seconds >= 0:
+                raise ValueError(f"{name} must be 0 or more seconds, not {seconds}")
+        if self.timeline is not None and not self.timeline:
+            raise ValueError("timeline must have at least one status")
+        if self.refuse_cancel is not None and not 400 <= self.refuse_cancel <= 599:
+            raise ValueError(
+                f"refuse_cancel must be an HTTP error status, not {self.refuse_cancel}"
+            )
+        if not all("id" in call for call in self.tool_calls or ()):
+            raise ValueError("every tool call needs an id")
+
+    def overridden_by(self, metadata: Mapping[str, str]) -> RunScript:
+        """Return this script with the values that a run's metadata gives for its fields.
+
+        Whoever starts a run over HTTP scripts it this way: ``{"runs_for": "inf"}``.
+
+        :param metadata: the run's metadata; other keys are ignored
+        :raises ValueError: when a value does not suit its field
+        """
+        changes = {
+            name: parse(metadata[name]) for name, parse in _OVERRIDES.items() if name in metadata
+        }
+        if changes.keys() & _PATH:
+            changes["timeline"] = None
+        return replace(self, **changes)
+
+    def plan(self, created: float) -> list[Step]:
+        """Return the steps of a run that nobody touches.
+
+        :param created: when the run is created, epoch seconds
+        """
+        if self.timeline is not None:
+            steps, at = [], created
+            for status, seconds in self.timeline:
+                steps.append(Step(at, status))
+                at += seconds
+            return steps
+        started = created + self.queued_for
+        ended = started + self.runs_for
+        steps = [Step(created, "queued"), Step(started, "in_progress"), Step(ended, self.ends)]
+        if self.ends == "requires_action":
+            steps.append(Step(max(ended, started + self.expires_after), "expired"))
+        return steps
+
+    def expires_at(self, steps: Sequence[Step]) -> int | None:
+        """Return when a run with these steps expires, in epoch seconds; None for never."""
+        started = next((step.at for step in steps if step.status == "in_progress"), steps[0].at)
+        expires = started + self.expires_after
+        return int(expires) if math.isfinite(expires) else None

@@ -1,0 +1,106 @@
+"""The record of what clients asked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+logger = logging.getLogger("airflow_provider_runs.testing")
+
+_SECRET = {"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"}
+_RUN_IN_PATH = re.compile(r"^/threads/[^/]+/runs/([^/]+)")
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """One request that reached the server.
+
+    :param method: HTTP method, in capitals
+    :param path: path without the ``/v1`` prefix
+    :param query: query parameters
+    :param headers: headers by lower-case name; those with credentials read ``***``
+    :param body: the JSON body; None without one, or if it is not JSON
+    :param status: the status answered; None while there is no answer, or when it was dropped
+    :param at: when it arrived, epoch seconds of the server's clock
+    :param run_id: the run it names, or the one it created
+    :param accepted_cancel: whether it is a cancel that took effect, answered or not
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+    status: int | None
+    at: float
+    run_id: str | None
+    accepted_cancel: bool
+
+
+class Traffic:
+    """All requests in order of arrival; may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._requests: list[RecordedRequest] = []
+        self._lock = threading.Lock()
+
+    def arrived(self, scope: Scope, body: bytes, at: float) -> int:
+        """Record a request and return its number, for :meth:`answered`."""
+        headers = {
+            name: "***" if name in _SECRET else value
+            for name, value in Headers(scope=scope).items()
+        }
+        path = without_prefix(scope["path"])
+        run = _RUN_IN_PATH.match(path)
+        request = RecordedRequest(
+            method=scope["method"],
+            path=path,
+            query=dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
+            headers=headers,
+            body=_json_or_none(body),
+            status=None,
+            at=at,
+            run_id=run.group(1) if run else None,
+            accepted_cancel=False,
+        )
+        with self._lock:
+            self._requests.append(request)
+            return len(self._requests) - 1
+
+    def answered(self, number: int, status: int | None, effects: dict[str, Any]) -> None:
+        """Complete a record, and log it.
+
+        :param status: the status sent; None when the connection was dropped
+        :param effects: what the request did: some of the record's fields
+        """
+        with self._lock:
+            request = replace(self._requests[number], status=status, **effects)
+            self._requests[number] = request
+        logger.info("%s %s -> %s", request.method, request.path, status or "dropped")
+
+    def requests(self) -> list[RecordedRequest]:
+        """Return what was recorded so far."""
+        with self._lock:
+            return list(self._requests)
+
+
+def without_prefix(path: str) -> str:
+    """Return a path as it is without ``/v1`` in front."""
+    return path.removeprefix("/v1") if path.startswith("/v1/") else path
+
+
+def _json_or_none(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

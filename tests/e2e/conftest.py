@@ -1,0 +1,35 @@
+"""A real Airflow and an embedded run server, one of each for all end-to-end tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_provider_runs.testing import RunServer
+from dev.local_airflow import LocalAirflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Iterator[RunServer]:
+    """Serve runs from this process."""
+    with RunServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    run_server: RunServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalAirflow]:
+    """Run a full Airflow that knows the server, the example DAGs and the tests' DAGs."""
+    folders = [folder for folder in (ROOT / "example_dags", HERE / "dags") if folder.is_dir()]
+    env = {"AIRFLOW_CONN_RUNS_DEFAULT": run_server.connection()}
+    with LocalAirflow(tmp_path_factory.mktemp("airflow"), folders, env) as running:
+        yield running

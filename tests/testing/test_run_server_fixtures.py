@@ -1,0 +1,46 @@
+"""The fixtures, used as users do: in a pytest session of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+# Requested below by name, to run them in this process too.
+from airflow_provider_runs.testing.fixtures import run_server, runs_connection  # noqa: F401
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_runs.testing import RunServer
+
+USERS_TEST = """
+import json, os
+import httpx
+
+def test_connection(run_server, runs_connection):
+    assert runs_connection == "runs_default"
+    connection = json.loads(os.environ["AIRFLOW_CONN_RUNS_DEFAULT"])
+    assert connection["host"] == run_server.url
+    headers = {"Authorization": "Bearer " + connection["password"]}
+    assert httpx.get(run_server.url + "/assistants", headers=headers).status_code == 200
+
+def test_afterwards(run_server):
+    assert "AIRFLOW_CONN_RUNS_DEFAULT" not in os.environ
+    assert run_server.requests == []
+"""
+
+
+def test_fixtures_work_as_a_plugin(tmp_path: Path) -> None:
+    plugins = 'pytest_plugins = ["airflow_provider_runs.testing.fixtures"]\n'
+    (tmp_path / "conftest.py").write_text(plugins)
+    (tmp_path / "test_dag.py").write_text(USERS_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_fixtures_work_here(run_server: RunServer, runs_connection: str) -> None:  # noqa: F811
+    assert runs_connection == "runs_default"
+    assert run_server.create_run()["status"] == "queued"

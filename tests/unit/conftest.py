@@ -1,0 +1,127 @@
+"""A backend, and a player that runs flows without sockets and without real time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import pytest
+import time_machine
+
+from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.client import Answer, Flow, Send
+from airflow_provider_runs.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+NOW = 1_800_000_000.0
+
+
+class Player:
+    """Runs a flow: answers its requests from a list, and lets time pass when it sleeps."""
+
+    def __init__(self, clock: time_machine.Traveller) -> None:
+        self.clock = clock
+        self.replies: list[Any] = []
+        self.requests: list[httpx.Request] = []
+        self.sleeps: list[float] = []
+
+    def run(self, flow: Flow[T], *replies: Any) -> T:
+        """Run a flow; a reply is an answer, an error, or a function that gives one."""
+        self.replies = list(replies)
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Send):
+                    self.requests.append(step.request)
+                    reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+                    reply = reply() if callable(reply) else reply
+                    failed = isinstance(reply, Exception)
+                    step = flow.throw(reply) if failed else flow.send(reply)
+                else:
+                    assert step.seconds >= 0
+                    self.sleeps.append(step.seconds)
+                    self.clock.shift(step.seconds)
+                    step = next(flow)
+        except StopIteration as end:
+            return end.value
+
+    @property
+    def sent(self) -> list[str]:
+        """The requests so far, as 'GET' and 'POST'."""
+        return [request.method for request in self.requests]
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that stands still unless it is moved."""
+    with time_machine.travel(NOW, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def player(clock: time_machine.Traveller) -> Player:
+    return Player(clock)
+
+
+@pytest.fixture
+def make_backend() -> Callable[..., AssistantsBackend]:
+    """Return a function that makes a backend from a connection's fields."""
+
+    def make(**changes: Any) -> AssistantsBackend:
+        conn = SimpleNamespace(
+            conn_id="runs_default",
+            host="https://gateway.test/v1",
+            port=None,
+            schema=None,
+            password="sk-secret-key",
+        )
+        settings = Settings.from_connection(conn, {}, AssistantsBackend.form)
+        return AssistantsBackend(replace(settings, **changes))
+
+    return make
+
+
+@pytest.fixture
+def backend(make_backend: Callable[..., AssistantsBackend]) -> AssistantsBackend:
+    return make_backend()
+
+
+@pytest.fixture
+def answer() -> Callable[..., Answer]:
+    """Return a function that makes an answer."""
+
+    def make(status: int = 200, body: Any = None, **headers: str) -> Answer:
+        content = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Answer(status, httpx.Headers(names), content)
+
+    return make
+
+
+@pytest.fixture
+def run_is(answer: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Return a function that makes the answer for a run in some status."""
+
+    def make(status: str, **fields: Any) -> Answer:
+        return answer(200, {"id": "run_1", "thread_id": "thread_1", "status": status, **fields})
+
+    return make
+
+
+@pytest.fixture
+def refusal(answer: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Return a function that makes an error's answer in the API's own form."""
+
+    def make(status: int, message: str = "No.", code: str | None = None, **headers: str) -> Answer:
+        return answer(status, {"error": {"message": message, "code": code}}, **headers)
+
+    return make
