@@ -18,14 +18,12 @@ def read_base_url(host: str, port: int | None, schema: str) -> str:
         connections have it.
     :raises ValueError: if they make no URL; the text fits behind "Connection X …".
     """
-    if not host.strip():
-        raise ValueError("has no host; put the server's base URL there")
     path = schema.strip("/ ")
     scheme = None
-    if path in {"http", "https"}:
-        scheme, path = path, ""
+    if path.lower() in {"http", "https"}:
+        scheme, path = path.lower(), ""
     url = _split(host.strip(), scheme)
-    if url.username is not None or url.query or url.fragment:
+    if url.username is not None or url.query or url.fragment or set(path) & set("?#"):
         raise ValueError(
             "has a host with a user name, a query or a fragment; "
             "the key belongs into the password, an API version into its own field"
@@ -38,37 +36,60 @@ def read_base_url(host: str, port: int | None, schema: str) -> str:
     return f"{url.scheme}://{netloc}/{full_path}".rstrip("/")
 
 
+_NO_URL = "has a host that is no http or https URL, such as 'https://gateway.example/v1'"
+
+
 def _split(text: str, scheme: str | None) -> SplitResult:
+    # No message repeats the text: people paste keys and passwords into wrong fields.
+    if not text:
+        raise ValueError("has no host; put the server's base URL there")
     if "://" not in text:
-        if text.count(":") > 1 and not text.startswith("["):
-            text = f"[{text}]"  # a bare IPv6 address
-        host = urlsplit(f"//{text}").hostname or ""
+        if _is_address(text):
+            text = f"[{text}]" if ":" in text else text
+        host = _parse(f"//{text}").hostname or ""
         text = f"{scheme or ('http' if _is_loopback(host) else 'https')}://{text}"
-    try:
-        url = urlsplit(text)
-    except ValueError as error:
-        raise ValueError(f"has a host that is no URL: {error}") from None
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise ValueError(
-            "has a host that is no http or https URL, such as 'https://gateway.example/v1'"
-        )
+    url = _parse(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or not url.hostname.isprintable():
+        raise ValueError(_NO_URL)
+    if " " in url.hostname:
+        raise ValueError(_NO_URL)
+    if scheme and url.scheme != scheme:
+        raise ValueError(f"has {url.scheme} in its host and {scheme} in its schema; keep one")
     return url
+
+
+def _parse(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError(_NO_URL) from None
 
 
 def _port(url: SplitResult, given: int | None) -> int | None:
     try:
-        port = url.port
+        ports = [url.port, int(given or 0) or None]
     except ValueError:
-        raise ValueError("has a host with a port that is no number from 1 to 65535") from None
-    if port and given and port != given:
-        raise ValueError(
-            f"has port {port} in its host and {given} in its port field; keep one of them"
-        )
-    return port or given
+        raise ValueError(_NO_PORT) from None
+    named = {port for port in ports if port is not None}
+    if len(named) > 1:
+        raise ValueError(f"has port {ports[0]} in its host and {ports[1]} in its field; keep one")
+    if any(not 0 < port < 65536 for port in named):
+        raise ValueError(_NO_PORT)
+    return named.pop() if named else None
+
+
+_NO_PORT = "has a port that is no number from 1 to 65535"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
-    try:
+    if _is_address(host):
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return host == "localhost" or host.endswith(".localhost")

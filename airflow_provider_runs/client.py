@@ -69,7 +69,8 @@ class Answer:
 
         :raises ValueError: if the content is no JSON.
         """
-        return json.loads(self.content)
+        # NaN and Infinity, which Python reads and JSON does not have, are taken as nothing.
+        return json.loads(self.content, parse_constant=lambda _: None)
 
 
 Flow = Generator[Send | Sleep, Answer | None, T]

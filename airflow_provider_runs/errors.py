@@ -81,12 +81,16 @@ class RunsError(Exception):
 
     def adding(self, words: str) -> Self:
         """Return the same error with more said."""
-        fields = dict(self.__dict__)
+        fields = self.fields()
         return type(self)(f"{fields.pop('message')} {words}".rstrip(), **fields)
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the error was made with."""
+        return {name: getattr(self, name) for name in _FIELDS}
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
-        return {"type": type(self).__name__, **self.__dict__}
+        return {"type": type(self).__name__, **self.fields()}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> RunsError:
@@ -96,11 +100,30 @@ class RunsError(Exception):
         """
         fields = dict(data)
         known = {cls.__name__: cls for cls in _tree(RunsError)}
+        if not isinstance(fields.get("message"), str):
+            raise TypeError("an error has a message")
         return known.get(fields.pop("type", ""), RunsError)(**fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by fields: the default would lose the keyword arguments."""
-        return RunsError.from_json, (self.to_json(),)
+        return _make, (type(self), self.fields())
+
+
+_FIELDS = (
+    "message",
+    "conn_id",
+    "run_id",
+    "thread_id",
+    "status_code",
+    "request_id",
+    "run",
+    "transient",
+    "retry_after",
+)
+
+
+def _make(kind: type[RunsError], fields: dict[str, Any]) -> RunsError:
+    return kind(**fields)
 
 
 def _tree(cls: type[RunsError]) -> Iterator[type[RunsError]]:

@@ -74,13 +74,13 @@ class RunEvent(BaseModel):
         """
         try:
             event = RunEvent.model_validate(data)
-            error = RunsError.from_json(event.error) if event.error else None
+            error = RunsError.from_json(event.error) if event.error is not None else None
         except (ValidationError, TypeError) as broken:
             raise RunsResponseError(
                 f"The trigger's event cannot be understood, so nothing is known of the run: "
-                f"{data!r:.300}. Clear the task to look at the run again. ({broken})"
+                f"{data!r:.300}. Clear the task to look at the run again."
             ) from broken
-        if error:
+        if error is not None:
             raise error
         assert event.run is not None  # noqa: S101 - the event agrees with itself
         return event.run

@@ -131,7 +131,7 @@ def _knows_the_route(body: Any) -> bool:
 def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
     """Return the error for a cancel that was refused although the run is still active."""
     words = f"The run is still {run.status.value!r}: it was not cancelled."
-    return CancelRefused(**{**refusal.adding(words).__dict__, "run": run.to_json()})
+    return CancelRefused(**{**refusal.adding(words).fields(), "run": run.to_json()})
 
 
 def _error(

@@ -39,7 +39,8 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
         "number",
         "How long one call may wait to connect, to send and to be answered.",
         default=30,
-        exclusiveMinimum=0,
+        minimum=0.1,
+        maximum=3600,
     ),
     "max_retries": field(
         "Maximum retries",
@@ -47,6 +48,7 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
         "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
         default=3,
         minimum=0,
+        maximum=100,
     ),
     "verify": field(
         "Verify TLS certificates", "boolean", "Switch off only for a test server.", default=True

@@ -14,13 +14,13 @@ from airflow.providers.common.compat.connection import (
     get_async_extra_dejson,
 )
 from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import (
+
+from airflow_provider_runs import client
+from airflow_provider_runs.airflow_errors import (
     AirflowNotFoundException,
     AirflowRescheduleException,
     TaskDeferred,
 )
-
-from airflow_provider_runs import client
 from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, Backend, backend_for
 from airflow_provider_runs.errors import RunsConfigError, RunsError
 from airflow_provider_runs.lifeline import cancel_before_exit, on_sigterm
@@ -119,7 +119,7 @@ class RunsHook(BaseHook):
             page = self._drive(lambda backend: client.list_page(backend, thread_id, after))  # noqa: B023
             yield from page.runs
             cursor = page.cursor
-            if cursor is None:
+            if cursor is None or cursor == after:  # a server that turns in circles
                 return
 
     def wait_for_run(
@@ -217,7 +217,7 @@ class RunsHook(BaseHook):
             for run in page.runs:
                 yield run
             cursor = page.cursor
-            if cursor is None:
+            if cursor is None or cursor == after:  # a server that turns in circles
                 return
 
     async def await_for_run(
@@ -238,7 +238,10 @@ class RunsHook(BaseHook):
 
     async def atest_connection(self) -> tuple[bool, str]:
         """Do what ``test_connection`` does, for asyncio."""
-        await self.abackend()
+        try:
+            await self.abackend()
+        except RunsError as error:
+            return False, error.message
         return await asyncio.to_thread(self.test_connection)
 
     @asynccontextmanager
@@ -335,7 +338,7 @@ class RunsHook(BaseHook):
 
 def _unknown(conn_id: str) -> RunsConfigError:
     return RunsConfigError(
-        f"There is no connection {conn_id!r}. Add one of type {_conn_types()} in the Airflow UI "
+        f"There is no connection {conn_id!r} that Airflow can read. Add one of type {_conn_types()} in the Airflow UI "
         f"(Admin, Connections) or as AIRFLOW_CONN_{conn_id.upper()}.",
         conn_id=conn_id,
     )

@@ -12,7 +12,7 @@ type of the published ``openai`` SDK (``types/beta/threads/run.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -61,9 +61,10 @@ def _epoch(value: Any) -> Any:
     """Epoch seconds, also from the ISO 8601 text and the fractions that some servers send."""
     if isinstance(value, str) and "T" in value:
         try:
-            return int(datetime.fromisoformat(value).timestamp())
+            moment = datetime.fromisoformat(value)
         except ValueError:
             return value
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     return int(value) if isinstance(value, float) and abs(value) < 1e15 else value
 
 
@@ -73,7 +74,14 @@ Epoch = Annotated[Lenient[int], BeforeValidator(_epoch)]
 
 class _Part(BaseModel):
     # Built when first used: a DAG file that only imports an operator never pays for it.
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True, protected_namespaces=())
+    # No NaN: it is no JSON.
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        defer_build=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
 
 
 class FunctionCall(_Part):
@@ -221,7 +229,7 @@ class Run(_Part):
     @model_validator(mode="before")
     @classmethod
     def _keep_raw_status(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "raw_status" not in data:
+        if isinstance(data, dict) and not isinstance(data.get("raw_status"), str):
             return {**data, "raw_status": data.get("status")}
         return data
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_runs.airflow_errors import AirflowSkipException
 from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.task import (
@@ -110,10 +110,10 @@ class CancelRunOperator(BaseOperator):
             RunLink().publish(context, hook, self.run_id, self.thread_id)
             try:
                 if not self.wait_for_termination:
-                    return self._conclude(hook.cancel_run(self.run_id, self.thread_id))
-                if not self.deferrable:
-                    return self._conclude(hook.follow(wait))
-                run = hook.look_once(wait)
+                    asked = hook.cancel_run(self.run_id, self.thread_id)
+                    self.log.info("Asked for the cancel: %s is %s", wait.ref, asked.status.value)
+                    return self._conclude(asked)
+                run = hook.look_once(wait) if self.deferrable else hook.follow(wait)
             except RunNotFound as error:
                 self._missing(error)
                 return None

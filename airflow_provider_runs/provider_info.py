@@ -25,7 +25,7 @@ PROVIDER_INFO = {
             "hook-class-name": "airflow_provider_runs.hooks.AssistantsRunsHook",
             "hook-name": "Runs: OpenAI Assistants and compatible",
             "conn-fields": {
-                "auth_header": {
+                "key_header": {
                     "label": "Key is sent as",
                     "description": "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
                     "schema": {
@@ -57,12 +57,22 @@ PROVIDER_INFO = {
                 "timeout": {
                     "label": "Timeout (seconds)",
                     "description": "How long one call may wait to connect, to send and to be answered.",
-                    "schema": {"type": ["number", "null"], "default": 30, "exclusiveMinimum": 0},
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 30,
+                        "minimum": 0.1,
+                        "maximum": 3600,
+                    },
                 },
                 "max_retries": {
                     "label": "Maximum retries",
                     "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
-                    "schema": {"type": ["integer", "null"], "default": 3, "minimum": 0},
+                    "schema": {
+                        "type": ["integer", "null"],
+                        "default": 3,
+                        "minimum": 0,
+                        "maximum": 100,
+                    },
                 },
                 "verify": {
                     "label": "Verify TLS certificates",

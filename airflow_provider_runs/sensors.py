@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
-from airflow.sdk.exceptions import (
+
+from airflow_provider_runs.airflow_errors import (
     AirflowFailException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -17,7 +18,6 @@ from airflow.sdk.exceptions import (
     TaskDeferralError,
     TaskDeferralTimeout,
 )
-
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunFailed,
@@ -35,6 +35,7 @@ from airflow_provider_runs.task import (
     defer,
     one_of,
     seconds,
+    settling_time,
 )
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class RunStatusSensor(BaseSensorOperator):
     (``Run.to_json``). To wait for a result, pass ``expected_statuses=("completed",)``.
 
     Besides the parameters here it takes those of ``BaseSensorOperator``: ``poke_interval`` is the
-    longest pause between two looks in seconds (the first ones are short, unless in ``reschedule``
-    mode), ``timeout`` the time for all of the wait in seconds; ``execution_timeout`` bounds it too.
+    longest pause between two looks in seconds (the first ones are short; in ``reschedule`` mode
+    none is shorter than Airflow needs to see a task off, by default seven seconds), ``timeout`` the
+    time for all of the wait in seconds; ``execution_timeout`` bounds it too.
 
     :param run_id: the run (templated).
     :param thread_id: its thread (templated); ``None`` where the API has no threads.
@@ -123,7 +125,7 @@ class RunStatusSensor(BaseSensorOperator):
         """Wait: here, in the triggerer, or a look at a time."""
         from airflow_provider_runs.hooks import RunsHook
 
-        with self._soft_failing(), self._cancelling_if_asked(), RunsHook(self.conn_id) as hook:
+        with self._soft_failing(), self._giving_up(), RunsHook(self.conn_id) as hook:
             self._watching = hook.backend()
             RunLink().publish(context, hook, self.run_id, self.thread_id)
             wait = self._wait(self._started_at(context))
@@ -134,13 +136,15 @@ class RunStatusSensor(BaseSensorOperator):
                 return self._conclude(run)
             if self.deferrable:
                 return defer(self, self.conn_id, wait, cancel_on_kill=self.cancel_on_kill)
+            if wait.deadline - time.time() <= settling_time():
+                return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Take the end of the wait from the trigger's event."""
         from airflow_provider_runs.events import RunEvent
 
-        with self._soft_failing(), self._cancelling_if_asked():
+        with self._soft_failing(), self._giving_up():
             return self._conclude(RunEvent.read(event))
 
     def resume_execution(
@@ -150,7 +154,7 @@ class RunStatusSensor(BaseSensorOperator):
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
-            with self._soft_failing(), self._cancelling_if_asked():
+            with self._soft_failing(), self._giving_up():
                 raise
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -198,9 +202,11 @@ class RunStatusSensor(BaseSensorOperator):
         )
 
     def _next_look(self, wait: Wait) -> datetime:
+        now = time.time()
         started = datetime.fromtimestamp(wait.started_at, UTC)
-        pause = self._get_next_poke_interval(started, lambda: time.time() - wait.started_at, 1)
-        return datetime.fromtimestamp(min(time.time() + pause, wait.deadline), UTC)
+        pause = self._get_next_poke_interval(started, lambda: now - wait.started_at, 1)
+        next_look = min(now + max(pause, settling_time()), wait.deadline)
+        return datetime.fromtimestamp(next_look, UTC)
 
     def _conclude(self, run: Run) -> dict[str, Any]:
         wanted = run.status.value in self.expected_statuses
@@ -216,7 +222,7 @@ class RunStatusSensor(BaseSensorOperator):
         )
 
     @contextmanager
-    def _cancelling_if_asked(self) -> Iterator[None]:
+    def _giving_up(self) -> Iterator[None]:
         """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
         try:
             yield
@@ -233,7 +239,7 @@ class RunStatusSensor(BaseSensorOperator):
 
     def _timeout(self, error: RunTimeout | TaskDeferralTimeout) -> SensorRunTimeout:
         if isinstance(error, RunTimeout):
-            return SensorRunTimeout(**error.adding(self._cancel()).__dict__)
+            return SensorRunTimeout(**error.adding(self._cancel()).fields())
         return SensorRunTimeout(
             f"Airflow ended the deferral of run {self.run_id!r} (connection {self.conn_id!r}) "
             f"before its trigger did; is the triggerer up? {self._cancel()}",

@@ -97,22 +97,23 @@ class Settings:
                 "has an API key with characters that no HTTP header can carry; "
                 "paste the key again, without line breaks"
             )
+        for name, value in values.items():
+            # All of these end up in headers, in the query or in a URL.
+            if isinstance(value, str) and not _is_header_value(value):
+                raise fail(f"has a field {name!r} with characters that no URL or header can carry")
         values["headers"] = _headers(values["headers"] or {}, fail)
         shared = {name: values.pop(name) for name in _SHARED}
-        if shared["console_url"] and urlsplit(shared["console_url"]).scheme not in {
-            "http",
-            "https",
-        }:
-            raise fail("has a console link that is no http or https URL")
-        if shared["proxy"] and urlsplit(shared["proxy"]).scheme not in _PROXIES:
-            raise fail(f"has a proxy that is no URL starting with one of {', '.join(_PROXIES)}")
+        for name, schemes in (("console_url", _HTTP), ("proxy", _PROXIES)):
+            if shared[name] and not _is_url(shared[name], schemes):
+                raise fail(f"has a field {name!r} that is no URL with {' or '.join(schemes)}")
         try:
             base_url = read_base_url(
-                conn.host or form.default_base_url or "", conn.port or None, conn.schema or ""
+                conn.host or form.default_base_url or "", conn.port, conn.schema or ""
             )
-            httpx.URL(base_url)
-        except (ValueError, httpx.InvalidURL) as error:
+        except ValueError as error:
             raise fail(str(error)) from None
+        if not _is_url(base_url, _HTTP):
+            raise fail("has a host that is no http or https URL")
         return cls(conn_id=conn.conn_id, base_url=base_url, key=key, options=values, **shared)
 
     @property
@@ -127,7 +128,9 @@ class Settings:
 
     def scrub(self, text: str) -> str:
         """Return a text that came from outside with the key and the headers' values taken out."""
-        for secret in (self.key, *self.headers.values()):
+        proxy_password = urlsplit(self.proxy or "").password or ""
+        secrets = {self.key, proxy_password, *self.headers.values()}
+        for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
             if len(secret) > 3:
                 text = text.replace(secret, "***")
         return text
@@ -145,7 +148,7 @@ class Settings:
         if self.ca_bundle:
             try:
                 return _context_from(self.ca_bundle)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise _Fail(self.conn_id)(
                     f"has a CA bundle {self.ca_bundle!r} that cannot be read: {error}"
                 ) from error
@@ -166,7 +169,17 @@ class Settings:
 _SHARED = ("timeout", "max_retries", "verify", "ca_bundle", "proxy", "headers", "console_url")
 
 
-_PROXIES = ("http", "https", "socks5", "socks5h")
+_HTTP = ("http", "https")
+_PROXIES = (*_HTTP, "socks5", "socks5h")
+
+
+def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        url, port = urlsplit(text), urlsplit(text).port
+        httpx.URL(text)  # each refuses what the other one lets pass
+    except (ValueError, httpx.InvalidURL):
+        return False
+    return url.scheme in schemes and bool(url.hostname) and port != 0
 
 
 class _Fail:
@@ -186,21 +199,23 @@ def _field_value(name: str, schema: Mapping[str, Any], value: Any, fail: _Fail) 
     if kind == "object" and isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise fail(
                 f"has a field {name!r} that is not a JSON object: check its quotes"
             ) from None
+    wrong = fail(f"has a field {name!r} of the wrong type; it takes {_TAKES[kind]}")
+    if isinstance(value, bool) and kind != "boolean":
+        raise wrong
     try:
         value = _TYPES[kind].validate_python(value)
     except ValidationError:
         # The value itself stays out: it may be a key that was put into the wrong field.
-        raise fail(f"has a field {name!r} of the wrong type; it takes {_TAKES[kind]}") from None
+        raise wrong from None
     if "enum" in schema and value not in schema["enum"]:
         raise fail(f"has a field {name!r} that takes one of {', '.join(map(repr, schema['enum']))}")
-    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-    if (low is not None and value < low) or (above is not None and not value > above):
-        bound = f"of {low} or more" if low is not None else f"greater than {above}"
-        raise fail(f"has a field {name!r} that takes a number {bound}, not {value}")
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and not low <= value <= high:
+        raise fail(f"has a field {name!r} that takes a number from {low} to {high}")
     return value
 
 
@@ -218,10 +233,11 @@ def _is_header_value(text: str) -> bool:
 
 
 def _headers(headers: Mapping[str, str], fail: _Fail) -> dict[str, str]:
+    headers = {name: value.strip() for name, value in headers.items()}
     for name, value in headers.items():
         if not _is_header_value(value) or not name or not all(c in _TOKEN for c in name):
             raise fail(f"has an extra header {name!r} whose name or value no HTTP header can carry")
-    return dict(headers)
+    return headers
 
 
 #: What a header's name may consist of (RFC 9110, 5.6.2).

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_runs.airflow_errors import AirflowFailException
 from airflow_provider_runs.errors import RunFailed
 
 if TYPE_CHECKING:
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.wait import Wait
 
-__all__ = ["UnwantedStatus", "deadline", "default_deferrable", "defer", "one_of", "seconds"]
+__all__ = [
+    "UnwantedStatus",
+    "deadline",
+    "default_deferrable",
+    "defer",
+    "one_of",
+    "seconds",
+    "settling_time",
+]
 
 #: Seconds beyond the trigger's own deadline after which Airflow ends the deferral: only a net,
 #: since it then tells neither the trigger nor the task what the run did.
@@ -69,6 +77,16 @@ def deadline(started_at: float, timeout: float, execution_timeout: timedelta | N
     return started_at + timeout
 
 
+def settling_time() -> float:
+    """Return the seconds for which a task that has left its worker must not come back.
+
+    Airflow watches the process of such a task until its next heartbeat would be due. If the task is
+    queued again before the scheduler has heard of the end of that process, the scheduler takes the
+    end for the new start's, and fails the task ("… state attribute is queued", Airflow 3.3.2).
+    """
+    return float(conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2)
+
+
 def defer(
     task: BaseOperator, conn_id: str, wait: Wait, *, cancel_on_kill: bool = False
 ) -> NoReturn:
@@ -79,14 +97,11 @@ def defer(
     from airflow_provider_runs.triggers import RunStatusTrigger
 
     now = time.time()
-    # The process that runs this task is watched until its next heartbeat is due, and a trigger
-    # that fires before the scheduler has heard of its end makes the scheduler fail the task.
-    settled = now + conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2
     task.defer(
         trigger=RunStatusTrigger(
             conn_id=conn_id,
             cancel_on_kill=cancel_on_kill,
-            fire_not_before=settled,
+            fire_not_before=now + settling_time(),
             **wait.to_json(),
         ),
         method_name="execute_complete",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.settings import Settings
 
-__all__ = ["adrive", "drive", "make_client", "shared_client"]
+__all__ = ["adrive", "drive", "make_client", "shared_client", "shared_clients"]
 
 T = TypeVar("T")
 
@@ -140,6 +140,12 @@ class _Shared:
 
 
 _shared: WeakKeyDictionary[AbstractEventLoop, dict[object, _Shared]] = WeakKeyDictionary()
+
+
+def shared_clients() -> list[httpx.AsyncClient]:
+    """Return the clients that are open on this event loop; for tests and for the curious."""
+    clients = _shared.get(asyncio.get_running_loop(), {})
+    return [shared.client.result() for shared in clients.values() if shared.client.done()]
 
 
 @asynccontextmanager

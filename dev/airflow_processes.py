@@ -102,7 +102,8 @@ def stop_all(processes: Iterable[ServerProcess], *, grace: float) -> None:
     The force is used even if the waiting is interrupted, so that a second Ctrl-C ends it at once
     but leaves nothing behind.
     """
-    alive = [process for process in processes if process.pids()]
+    everybody = list(processes)
+    alive = [process for process in everybody if process.pids()]
     try:
         for process in alive:
             process.send(signal.SIGTERM, everyone=False)
@@ -111,7 +112,7 @@ def stop_all(processes: Iterable[ServerProcess], *, grace: float) -> None:
     finally:
         for process in alive:
             process.send(signal.SIGKILL, everyone=True)
-        _wait_for_end(alive, 5.0)
+        _wait_for_end(everybody, 5.0)  # the dead too: somebody has to reap them
 
 
 def _wait_for_end(processes: Sequence[ServerProcess], timeout: float) -> None:

@@ -29,12 +29,14 @@ with DAG(
             http = hook.get_conn()
             message = {"role": "user", "content": "Count to a million, one number a line."}
             thread = http.post("/threads", json={"messages": [message]}).raise_for_status().json()
-            run = http.post(
+            answer = http.post(
                 f"/threads/{thread['id']}/runs",
                 # The embedded server takes the run's length from here; a real one ignores it.
                 json={"assistant_id": params["assistant_id"], "metadata": {"runs_for": "600"}},
             )
-            return {"thread_id": thread["id"], "run_id": run.raise_for_status().json()["id"]}
+            run = answer.raise_for_status().json()
+            print(f"Started run {run['id']!r}: {run['status']}")
+            return {"thread_id": thread["id"], "run_id": run["id"]}
 
     # One task that cancels and waits. While it waits it takes no worker slot.
     long_run = start_run()

@@ -30,7 +30,7 @@ class AssistantsBackend(Backend):
         default_base_url="https://api.openai.com/v1",
         placeholders={"host": "https://gateway.example.com/v1", "port": "443"},
         fields={
-            "auth_header": field(
+            "key_header": field(
                 "Key is sent as",
                 "string",
                 "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
@@ -57,7 +57,7 @@ class AssistantsBackend(Backend):
     def headers(self) -> dict[str, str]:
         """Return the key's header, the beta header, and the organization's and the project's."""
         options, key = self.settings.options, self.settings.key
-        bearer = options["auth_header"] == "bearer"
+        bearer = options["key_header"] == "bearer"
         headers = {
             "Authorization": f"Bearer {key}" if key and bearer else "",
             "api-key": "" if bearer else key,
@@ -101,14 +101,18 @@ class AssistantsBackend(Backend):
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
         runs = [self.read_run(item) for item in body["data"]]
-        more = body.get("has_more") and runs
-        return Page(runs, (body.get("last_id") or runs[-1].id) if more else None)
+        if not body.get("has_more") or not runs:
+            return Page(runs, None)
+        last = body.get("last_id")
+        return Page(runs, last if isinstance(last, str) and last else runs[-1].id)
 
     def read_error(self, body: Any) -> tuple[str, str]:
         """Read ``{"error": {"message", "type", "param", "code"}}``."""
-        error = body.get("error") if isinstance(body, dict) else None
-        if not isinstance(error, dict):
+        if not isinstance(body, dict):
             return "", ""
+        error = body.get("error") or body.get("detail")  # gateways also send either as text
+        if not isinstance(error, dict):
+            return str(error or ""), ""
         return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
 
     def is_gone(self) -> bool:

@@ -63,8 +63,11 @@ class Backend:
         raise NotImplementedError
 
     def all_headers(self) -> dict[str, str]:
-        """Return the headers of every call together with the connection's extra ones."""
-        return {**self.headers(), **self.settings.headers, "Accept": "application/json"}
+        """Return the headers of every call; the connection's extra ones win over ours."""
+        extra = self.settings.headers
+        overridden = {name.lower() for name in extra}  # whatever their spelling
+        own = {"Accept": "application/json", **self.headers()}
+        return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
 
     def params(self) -> dict[str, str]:
         """Return the query of every call."""
@@ -142,8 +145,8 @@ def segment(name: str, value: Any) -> str:
     if value == "None":
         raise ValueError(f"{name} is 'None', a template's nothing: check the task that gives it")
     bad = sorted({c for c in value if c in "/\\?#" or not c.isprintable()})
-    if bad or set(value) == {"."} or ".." in value:
-        raise ValueError(
-            f"{name} {value!r} cannot be an id: it holds {', '.join(map(repr, bad)) or repr('..')}"
-        )
+    if bad:
+        raise ValueError(f"{name} {value!r} cannot be an id: it holds {', '.join(map(repr, bad))}")
+    if value == "." or ".." in value:
+        raise ValueError(f"{name} {value!r} cannot be an id: it is a step to another path")
     return quote(value, safe="")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_runs.testing import RunServer
+from airflow_provider_runs.testing import RunScript, RunServer
 from dev.local_airflow import LocalAirflow
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ ROOT = HERE.parents[1]
 
 @pytest.fixture(scope="session")
 def run_server() -> Iterator[RunServer]:
-    """Serve runs from this process."""
-    with RunServer() as server:
+    """Serve runs from this process; a cancel takes some seconds, so that tasks really defer."""
+    with RunServer(script=RunScript(cancelling_for=8), thread_lock=False) as server:
         yield server
 
 
@@ -30,6 +30,11 @@ def airflow(
 ) -> Iterator[LocalAirflow]:
     """Run a full Airflow that knows the server, the example DAGs and the tests' DAGs."""
     folders = [folder for folder in (ROOT / "example_dags", HERE / "dags") if folder.is_dir()]
-    env = {"AIRFLOW_CONN_RUNS_DEFAULT": run_server.connection()}
+    connection = run_server.connection(console_url="https://console.test/{thread_id}/{run_id}")
+    env = {
+        "AIRFLOW_CONN_RUNS_DEFAULT": connection,
+        # Airflow's own default, with which a trigger that fires too soon fails its task.
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
+    }
     with LocalAirflow(tmp_path_factory.mktemp("airflow"), folders, env) as running:
         yield running

@@ -44,7 +44,13 @@ def test_an_answer_that_may_pass_is_asked_for_again(player, backend, run_is, ref
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, RunsAPIError), (401, RunsAuthError), (403, RunsAuthError), (404, RunNotFound), (422, RunsAPIError)],
+    [
+        (400, RunsAPIError),
+        (401, RunsAuthError),
+        (403, RunsAuthError),
+        (404, RunNotFound),
+        (422, RunsAPIError),
+    ],
 )
 def test_an_answer_that_will_not_pass_is_an_error_at_once(player, backend, refusal, status, kind):
     with pytest.raises(RunsAPIError) as caught:
@@ -53,7 +59,14 @@ def test_an_answer_that_will_not_pass_is_an_error_at_once(player, backend, refus
     assert type(error) is kind
     assert (error.status_code, error.request_id, error.transient) == (status, "req_7", False)
     assert (error.conn_id, error.run_id, error.thread_id) == ("runs_default", "run_1", "thread_1")
-    for words in ("run_1", "thread_1", "runs_default", "https://gateway.test/v1", "Not like this", "req_7"):
+    for words in (
+        "run_1",
+        "thread_1",
+        "runs_default",
+        "https://gateway.test/v1",
+        "Not like this",
+        "req_7",
+    ):
         assert words in error.message
     assert player.sent == ["GET"]
 
@@ -84,8 +97,12 @@ def test_a_request_that_can_never_be_sent_is_not_tried_again(player, backend):
     assert player.sent == ["GET"]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"id": "run_', b"[]", b"null", b'{"object": "thread"}'])
-def test_a_garbage_answer_is_asked_for_again_and_never_a_run(player, make_backend, run_is, answer, body):
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"id": "run_', b"[]", b"null", b'{"object": "thread"}']
+)
+def test_a_garbage_answer_is_asked_for_again_and_never_a_run(
+    player, make_backend, run_is, answer, body
+):
     backend = make_backend(max_retries=1)
     assert player.run(get_run(backend, REF), answer(200, body), run_is("failed")).is_final
     with pytest.raises(RunsResponseError, match="cannot be understood"):
@@ -164,13 +181,15 @@ def test_each_request_is_bounded_by_timeout_and_deadline(player, make_backend, r
 
 
 def test_a_redirect_is_an_error_that_names_the_target(player, backend, answer):
-    with pytest.raises(RunsAPIError, match="https://elsewhere.test/") as caught:
+    with pytest.raises(RunsAPIError, match=r"https://elsewhere.test/") as caught:
         player.run(get_run(backend, REF), answer(307, None, location="https://elsewhere.test/"))
     assert not caught.value.transient
     assert player.sent == ["GET"]
 
 
-@pytest.mark.parametrize("body", [b"<html>Not Found</html>", b"", b"Not Found", {"detail": "Not Found"}])
+@pytest.mark.parametrize(
+    "body", [b"<html>Not Found</html>", b"", b"Not Found", {"detail": "Not Found"}]
+)
 def test_a_404_of_a_web_server_is_not_a_missing_run(player, backend, answer, body):
     with pytest.raises(RunsAPIError, match="base URL") as caught:
         player.run(get_run(backend, REF), answer(404, body))
@@ -194,7 +213,7 @@ def test_an_echoed_key_is_not_shown(player, backend, answer, refusal):
         answer(200, b"sk-secret-key"),
         httpx.LocalProtocolError("Illegal header value b'Bearer sk-secret-key'"),
     ):
-            with pytest.raises(RunsError) as caught:
+        with pytest.raises(RunsError) as caught:
             player.run(get_run(backend, REF), reply)
         assert "sk-secret-key" not in str(caught.value.to_json())
         assert "***" in caught.value.message
@@ -218,8 +237,12 @@ def test_an_accepted_cancel_without_a_run_is_looked_up(player, backend, answer, 
 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
-@pytest.mark.parametrize("state", ["completed", "failed", "expired", "incomplete", "cancelled", "cancelling"])
-def test_a_refused_cancel_of_a_run_that_needs_none_is_no_error(player, backend, run_is, refusal, status, state):
+@pytest.mark.parametrize(
+    "state", ["completed", "failed", "expired", "incomplete", "cancelled", "cancelling"]
+)
+def test_a_refused_cancel_of_a_run_that_needs_none_is_no_error(
+    player, backend, run_is, refusal, status, state
+):
     run = player.run(cancel_run(backend, REF), refusal(status), run_is(state))
     assert run.status == state
     assert player.sent == ["POST", "GET"]
@@ -227,7 +250,9 @@ def test_a_refused_cancel_of_a_run_that_needs_none_is_no_error(player, backend, 
 
 @pytest.mark.parametrize("status", [400, 404, 409])
 @pytest.mark.parametrize("state", ["queued", "in_progress", "requires_action", "warming_up"])
-def test_a_refused_cancel_of_an_active_run_is_an_error(player, backend, run_is, refusal, status, state):
+def test_a_refused_cancel_of_an_active_run_is_an_error(
+    player, backend, run_is, refusal, status, state
+):
     with pytest.raises(CancelRefused, match="Busy right now") as caught:
         player.run(cancel_run(backend, REF), refusal(status, "Busy right now."), run_is(state))
     assert caught.value.run["status"] == state
@@ -260,7 +285,9 @@ def test_a_page_tells_where_the_next_begins(player, backend, answer):
     first = {"object": "list", "data": runs, "last_id": "run_1", "has_more": True}
     page = player.run(list_page(backend, "thread_1", None), answer(200, first))
     assert ([run.id for run in page.runs], page.cursor) == (["run_0", "run_1"], "run_1")
-    page = player.run(list_page(backend, "thread_1", "run_1"), answer(200, {"data": [], "has_more": True}))
+    page = player.run(
+        list_page(backend, "thread_1", "run_1"), answer(200, {"data": [], "has_more": True})
+    )
     assert (page.runs, page.cursor) == ([], None)
     assert dict(player.requests[0].url.params) == {"limit": "100", "order": "desc"}
     assert player.requests[1].url.params["after"] == "run_1"
@@ -268,7 +295,9 @@ def test_a_page_tells_where_the_next_begins(player, backend, answer):
 
 def test_a_list_that_is_none_is_an_error(player, make_backend, answer):
     with pytest.raises(RunsResponseError):
-        player.run(list_page(make_backend(max_retries=0), "thread_1", None), answer(200, {"data": 3}))
+        player.run(
+            list_page(make_backend(max_retries=0), "thread_1", None), answer(200, {"data": 3})
+        )
 
 
 def test_the_probe_needs_no_run(player, backend, answer, refusal):
@@ -276,3 +305,38 @@ def test_the_probe_needs_no_run(player, backend, answer, refusal):
     with pytest.raises(RunsAuthError) as caught:
         player.run(probe(backend), refusal(401))
     assert caught.value.run_id is None
+
+
+def test_a_bare_nan_in_an_answer_is_nothing(player, backend, answer):
+    body = b'{"id": "run_1", "status": "queued", "temperature": NaN, "metadata": {"x": Infinity}}'
+    run = player.run(get_run(backend, REF), answer(200, body))
+    assert run.temperature is None
+    assert run.metadata == {"x": None}
+
+
+@pytest.mark.parametrize("body", [{"error": "overloaded"}, {"detail": "overloaded"}])
+def test_a_gateways_own_words_are_shown(player, make_backend, answer, body):
+    with pytest.raises(RunsAPIError, match="503: overloaded"):
+        player.run(get_run(make_backend(max_retries=0), REF), answer(503, body))
+
+
+def test_an_extra_header_wins_whatever_its_spelling(player, make_backend, run_is):
+    backend = make_backend(headers={"authorization": "Custom x", "accept": "application/*"})
+    player.run(get_run(backend, REF), run_is("queued"))
+    (request,) = player.requests
+    assert request.headers.get_list("authorization") == ["Custom x"]
+    assert request.headers.get_list("accept") == ["application/*"]
+
+
+def test_a_secret_that_contains_another_is_hidden_whole(player, make_backend, refusal):
+    backend = make_backend(headers={"x-team": "sk-secret-key-of-the-team"})
+    with pytest.raises(RunsAuthError) as caught:
+        player.run(get_run(backend, REF), refusal(401, "Not sk-secret-key-of-the-team."))
+    assert "Not ***" in caught.value.message
+    assert "team." not in caught.value.message
+
+
+@pytest.mark.parametrize("last", [None, "", 7])
+def test_a_page_without_its_last_id_tells_it_from_its_runs(player, backend, answer, last):
+    body = {"data": [{"id": "run_9", "status": "queued"}], "last_id": last, "has_more": True}
+    assert player.run(list_page(backend, "thread_1", None), answer(200, body)).cursor == "run_9"

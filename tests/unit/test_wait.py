@@ -56,7 +56,7 @@ def test_requires_action_ends_only_a_wait_that_asks_for_it(player, backend, run_
     pattern=st.lists(st.sampled_from(["queued", "cancelling", "odd", "lost", "429"]), min_size=1),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_wait_sleeps_past_its_deadline_or_its_interval(  # noqa: PLR0913
+def test_no_wait_sleeps_past_its_deadline_or_its_interval(
     clock, player, make_backend, run_is, refusal, timeout, poll_interval, first_interval, pattern
 ):
     clock.move_to(NOW)
@@ -151,7 +151,7 @@ def test_an_outage_past_its_limit_ends_the_wait_and_keeps_the_last_sight(
 
 
 def test_a_run_never_seen_times_out_with_the_last_failure(player, make_backend):
-    with pytest.raises(RunTimeout, match="never seen.*Last failure.*refused") as caught:
+    with pytest.raises(RunTimeout, match=r"never seen.*Last failure.*refused") as caught:
         player.run(wait_for(make_backend(max_retries=0), wait(60), LOG), LOST)
     assert caught.value.run is None
 

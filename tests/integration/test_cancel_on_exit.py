@@ -1,0 +1,160 @@
+"""cancel_on_exit: exceptions in this process, signals in one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from airflow_provider_runs.airflow_errors import (
+    AirflowRescheduleException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.testing import Fault
+
+
+@pytest.fixture
+def run(server):
+    return server.create_run()
+
+
+@pytest.fixture(params=["sync", "async"])
+def leave(request):
+    """Return a function that leaves the guarded block by raising something, or by itself."""
+
+    def leave(run, error=None):
+        ids = (run["id"], run["thread_id"])
+        if request.param == "sync":
+            with RunsHook().cancel_on_exit(*ids):
+                if error:
+                    raise error
+            return
+
+        async def guarded():
+            async with RunsHook().acancel_on_exit(*ids):
+                if error:
+                    raise error
+
+        asyncio.run(guarded())
+
+    return leave
+
+
+def test_a_block_that_ends_by_itself_leaves_the_run_alone(server, run, leave):
+    leave(run)
+    assert server.accepted_cancels() == 0
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), AirflowTaskTimeout("x"), SystemExit(1), KeyboardInterrupt()]
+)
+def test_a_block_left_by_an_exception_cancels_and_lets_it_pass(server, run, leave, error):
+    with pytest.raises(type(error)):
+        leave(run, error)
+    assert server.run(run["id"])["status"] in {"cancelling", "cancelled"}
+    assert server.accepted_cancels() == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TaskDeferred(trigger=None, method_name="x"), AirflowRescheduleException(None)],
+    ids=["deferred", "rescheduled"],
+)
+def test_a_task_that_will_come_back_leaves_the_run_alone(server, run, leave, error):
+    with pytest.raises(type(error)):
+        leave(run, error)
+    assert server.accepted_cancels() == 0
+
+
+def test_a_cancel_that_fails_is_logged_and_hides_nothing(server, run, leave, capfd):
+    server.fault(Fault(status=403), times=None)
+    with pytest.raises(ValueError, match="the real failure"):
+        leave(run, ValueError("the real failure"))
+    assert "it may go on" in "".join(capfd.readouterr())
+
+
+def test_a_bad_id_shows_before_the_block(server, leave):
+    with pytest.raises(RunsConfigError):
+        leave({"id": "", "thread_id": server.create_thread()})
+
+
+def test_a_task_that_is_cancelled_cancels_the_run(server, run):
+    async def guarded():
+        async with RunsHook().acancel_on_exit(run["id"], run["thread_id"]):
+            await asyncio.sleep(60)
+
+    async def main():
+        task = asyncio.create_task(guarded())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert server.accepted_cancels() == 1
+
+
+def test_another_thread_may_guard_too(server, run, leave):
+    caught = []
+
+    def guarded():
+        try:
+            leave(run, ValueError("x"))
+        except ValueError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    thread.join()
+    assert caught
+    assert server.accepted_cancels() == 1
+
+
+SCRIPT = """
+import signal, sys, time
+from airflow_provider_runs.hooks import RunsHook
+
+handled = sys.argv[1] == "handled"
+if handled:
+    signal.signal(signal.SIGTERM, lambda *_: print("handler called", flush=True))
+elif sys.argv[1] == "ignored":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with RunsHook().cancel_on_exit(*sys.argv[2:]):
+    print("guarding", flush=True)
+    time.sleep(1.5 if sys.argv[1] != "default" else 60)
+print("left", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "code", "words"),
+    [
+        ("default", -signal.SIGTERM, "guarding\n"),
+        ("handled", 0, "guarding\nhandler called\nleft\n"),
+        ("ignored", 0, "guarding\nleft\n"),
+    ],
+)
+def test_a_killed_process_cancels_first(server, run, before, code, words):
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, before, run["id"], run["thread_id"]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"},
+    ) as child:
+        said = child.stdout.readline()
+        child.send_signal(signal.SIGTERM)
+        said += child.stdout.read()
+    assert child.returncode == code
+    assert said == words
+    assert server.accepted_cancels() == 1
+    assert json.loads(json.dumps(server.run(run["id"])["status"])) in {"cancelling", "cancelled"}

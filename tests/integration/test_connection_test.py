@@ -1,0 +1,76 @@
+"""What the Test button says; each rule for both drivers."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from airflow_provider_runs.testing import Fault
+
+
+def test_a_good_connection(server, call):
+    ok, words = call("test_connection")
+    assert ok
+    assert server.url in words
+
+
+def test_a_refused_key(server, call, connect):
+    server.fault(Fault(status=401, body={"error": {"message": "Bad key: sk-wrong-key"}}))
+    connect(password="sk-wrong-key")
+    ok, words = call("test_connection")
+    assert not ok
+    assert "Put a key into the connection's password" in words
+    assert "sk-wrong-key" not in words
+
+
+def test_a_dead_host(call, connect):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    connect(host=f"http://127.0.0.1:{port}")
+    ok, words = call("test_connection")
+    assert not ok
+    assert "the host cannot be reached" in words
+
+
+def test_a_server_without_tls(server, call, connect):
+    connect(host=server.url.replace("http://", "https://"))
+    ok, words = call("test_connection")
+    assert not ok
+    assert "TLS failed" in words
+
+
+@pytest.mark.parametrize("path", ["/v7", "/v1/v1"])
+def test_a_wrong_path(server, call, connect, path):
+    server.fault(Fault(status=404, body=b"<html>404"), path=path)
+    connect(host=server.url + path)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "base URL" in words
+
+
+def test_a_host_that_has_stopped_serving_this_api(server, call, connect):
+    # The real host is not within reach of a test; this one answers in its place, as its proxy.
+    server.fault(Fault(status=404), times=None)
+    connect(host="http://api.openai.com/v1", proxy=server.url)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "no longer serves this API" in words
+    assert "another connection type" in words
+
+
+def test_a_slow_server_is_not_waited_for(server, call):
+    server.fault(Fault(delay=60), times=None)
+    begun = time.monotonic()
+    ok, words = call("test_connection")
+    assert not ok
+    assert "in time" in words
+    assert time.monotonic() - begun < 10
+
+
+def test_an_unusable_connection(call, connect):
+    connect(host="ftp://files.test")
+    ok, words = call("test_connection")
+    assert not ok
+    assert "http or https" in words

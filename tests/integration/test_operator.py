@@ -1,0 +1,247 @@
+"""CancelRunOperator against a real server; each rule waiting in the worker and deferred."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_runs.airflow_errors import (
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunFailed,
+    RunNotFound,
+    RunsAPIError,
+    RunsAuthError,
+    RunsError,
+    RunsResponseError,
+    RunTimeout,
+)
+from airflow_provider_runs.models import Run
+from airflow_provider_runs.operators import CancelRunOperator
+from airflow_provider_runs.testing import Fault, RunScript
+
+INF = float("inf")
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "deferred"])
+def cancel(request, run_task):
+    """Return a function that runs an operator for a run to its end."""
+
+    def cancel(run, **kwargs):
+        defaults = {"poll_interval": 0.2, "timeout": 20, "deferrable": request.param}
+        ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+        return run_task(CancelRunOperator(task_id="cancel", **ids, **{**defaults, **kwargs}))
+
+    return cancel
+
+
+def test_an_active_run_is_cancelled_once_and_returned_as_plain_json(server, cancel):
+    run = server.create_run()
+    result = cancel(run)
+    assert result["status"] == result["raw_status"] == "cancelled"
+    assert Run.model_validate(result).id == run["id"]
+    assert server.run(run["id"])["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_a_waiting_worker_sees_the_end_within_the_interval(server, cancel):
+    run = server.create_run(script=RunScript(queued_for=0, cancelling_for=1.2))
+    begun = time.monotonic()
+    cancel(run, poll_interval=1)
+    assert 1.2 <= time.monotonic() - begun < 4
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "expired", "incomplete"])
+def test_a_run_that_ended_before_is_judged_as_told(server, cancel, end):
+    run = server.create_run()
+    server.end(run["id"], end)
+    assert cancel(run)["status"] == end
+    with pytest.raises(AirflowSkipException, match=f"ended '{end}' of itself"):
+        cancel(run, on_already_final="skip")
+    with pytest.raises(RunFailed, match=f"ended '{end}' of itself") as caught:
+        cancel(run, on_already_final="fail")
+    assert isinstance(caught.value, AirflowFailException)  # Airflow will not retry it
+    assert caught.value.run["status"] == end
+
+
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_a_run_that_wins_the_race_against_the_cancel_is_judged_the_same(server, cancel, end):
+    script = RunScript(queued_for=0, runs_for=INF, cancelling_for=0.3, cancel_ends=end)
+    assert cancel(server.create_run(script=script))["status"] == end
+    with pytest.raises(AirflowSkipException):
+        cancel(server.create_run(script=script), on_already_final="skip")
+    with pytest.raises(RunFailed):
+        cancel(server.create_run(script=script), on_already_final="fail")
+
+
+@pytest.mark.parametrize("choice", ["succeed", "skip", "fail"])
+def test_a_run_that_is_cancelled_already_is_a_success(server, cancel, choice):
+    run = server.create_run()
+    for _ in range(2):  # the second time as a retried task would
+        assert cancel(run, on_already_final=choice)["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_a_missing_run_is_judged_as_told(server, cancel):
+    run = {"id": "run_nope", "thread_id": server.create_thread()}
+    with pytest.raises(RunNotFound, match="run_nope"):
+        cancel(run)
+    with pytest.raises(AirflowSkipException, match="run_nope"):
+        cancel(run, on_missing="skip")
+    assert cancel(run, on_missing="succeed") is None
+
+
+def test_a_run_that_vanishes_while_it_is_cancelled_is_judged_as_told(server, cancel):
+    run = server.create_run()
+    server.fault(Fault(status=404), method="GET", times=None)
+    assert cancel(run, on_missing="succeed") is None
+
+
+def test_a_wrong_base_url_is_never_a_missing_run(server, cancel, connect):
+    connect(host=f"{server.url}/proxy")
+    server.fault(Fault(status=404, body=b"<html>nginx"), times=None)
+    with pytest.raises(RunsAPIError, match="base URL"):
+        cancel(server.create_run(), on_missing="succeed")
+
+
+def test_a_run_stuck_in_cancelling_is_an_error_that_says_so(server, cancel):
+    run = server.create_run(script=RunScript(cancelling_for=INF))
+    with pytest.raises(RunTimeout, match=r"after 1 s .* still 'cancelling'") as caught:
+        cancel(run, timeout=1)
+    assert caught.value.run_id == run["id"]
+    assert server.accepted_cancels() == 1
+
+
+def test_an_unknown_status_is_waited_out_and_never_taken_as_final(server, cancel):
+    run = server.create_run(script=RunScript(timeline=[("ended_somehow", INF)], cancelling_for=INF))
+    server.fault(Fault(status=400), method="POST", times=None)
+    with pytest.raises(CancelRefused, match="ended_somehow"):
+        cancel(run, timeout=1)
+
+
+def test_a_server_that_refuses_first_is_asked_again(server, cancel):
+    run = server.create_run()
+    server.fault(Fault(status=409), method="POST", times=2)
+    assert cancel(run)["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_a_server_that_refuses_always_is_reported_in_its_words(server, cancel):
+    run = server.create_run(script=RunScript(queued_for=0, refuse_cancel=409))
+    with pytest.raises(CancelRefused, match="was not cancelled") as caught:
+        cancel(run, timeout=1)
+    assert caught.value.status_code == 409
+    assert caught.value.run["status"] == "in_progress"
+    assert server.accepted_cancels() == 0
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(server, cancel, connect):
+    connect(max_retries=0)
+    run = server.create_run()
+    server.fault(Fault(drop=True), times=4)
+    assert cancel(run)["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_a_lost_answer_to_the_cancel_does_not_cancel_twice(server, cancel):
+    run = server.create_run()
+    server.fault(Fault(drop=True, after_effect=True), method="POST")
+    assert cancel(run)["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_a_refused_key_fails_at_once(server, cancel):
+    server.fault(Fault(status=401), times=None)
+    with pytest.raises(RunsAuthError):
+        cancel(server.create_run())
+    assert len(server.requests) == 1
+
+
+def test_without_waiting_the_run_is_returned_as_it_is(server, cancel):
+    run = server.create_run(script=RunScript(queued_for=0, cancelling_for=INF))
+    assert cancel(run, wait_for_termination=False)["status"] == "cancelling"
+    server.end(run["id"], "failed")
+    with pytest.raises(AirflowSkipException):
+        cancel(run, wait_for_termination=False, on_already_final="skip")
+
+
+def test_execution_timeout_bounds_the_wait_too(server, cancel):
+    run = server.create_run(script=RunScript(cancelling_for=INF))
+    begun = time.monotonic()
+    with pytest.raises(RunTimeout):
+        cancel(run, timeout=600, execution_timeout=timedelta(seconds=2))
+    assert time.monotonic() - begun < 6
+
+
+def test_a_run_that_is_final_at_once_is_not_deferred(server):
+    run = server.create_run(script=RunScript(cancelling_for=0))
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    task = CancelRunOperator(task_id="cancel", deferrable=True, **ids)
+    assert task.execute({})["status"] == "cancelled"
+
+
+def test_the_deferral_has_absolute_times_a_longer_net_and_no_secret(server):
+    run = server.create_run()
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    task = CancelRunOperator(task_id="cancel", deferrable=True, timeout=60, **ids)
+    begun = time.time()
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute({})
+    _, kwargs = caught.value.trigger.serialize()
+    assert kwargs["deadline"] == pytest.approx(begun + 60, abs=5)
+    assert kwargs["started_at"] == pytest.approx(begun, abs=5)
+    assert kwargs["fire_not_before"] > begun
+    assert kwargs["cancel"] is False
+    assert caught.value.timeout > timedelta(seconds=120)
+    assert "sk-runs-testing" not in repr(kwargs)
+
+
+@pytest.mark.parametrize("event", [None, {}, {"status": "success"}, {"version": 2}, "done"])
+def test_an_event_that_is_none_of_ours_fails_the_task(event):
+    task = CancelRunOperator(task_id="cancel", run_id="run_1", on_missing="succeed")
+    with pytest.raises(RunsResponseError, match="cannot be understood"):
+        task.execute_complete({}, event)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("on_already_final", "ignore"),
+        ("on_missing", "ignore"),
+        ("timeout", 0),
+        ("poll_interval", -1),
+        ("timeout", timedelta(0)),
+    ],
+)
+def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
+    with pytest.raises(ValueError, match=name):
+        CancelRunOperator(task_id="cancel", run_id="run_1", **{name: value})
+
+
+def test_spans_may_be_given_as_timedelta():
+    spans = {"timeout": timedelta(minutes=2), "poll_interval": timedelta(seconds=3)}
+    task = CancelRunOperator(task_id="cancel", run_id="run_1", **spans)
+    assert (task.timeout, task.poll_interval) == (120, 3)
+
+
+def test_no_error_holds_the_key(server, cancel, connect):
+    connect(password="sk-very-secret", max_retries=0)
+    run = server.create_run()
+    faults = [
+        Fault(status=401, body={"error": {"message": "bad key sk-very-secret"}}),
+        Fault(status=400, body=b"sk-very-secret"),
+        Fault(body=b"sk-very-secret"),
+        Fault(drop=True),
+    ]
+    for fault in faults:
+        server.clear_faults()
+        server.fault(fault, times=None)
+        with pytest.raises(RunsError) as caught:
+            cancel(run, timeout=0.5)
+        assert "sk-very-secret" not in repr(caught.value.to_json())

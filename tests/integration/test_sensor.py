@@ -1,0 +1,245 @@
+"""RunStatusSensor against a real server; each rule in poke mode, rescheduled and deferred."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_runs.airflow_errors import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+from airflow_provider_runs.errors import (
+    RunFailed,
+    RunNotFound,
+    RunsAuthError,
+    RunsConfigError,
+    RunTimeout,
+)
+from airflow_provider_runs.sensors import RunStatusSensor
+from airflow_provider_runs.testing import Fault, RunScript
+
+INF = float("inf")
+
+
+class RescheduledTask:
+    """The part of a task instance that knows of earlier looks."""
+
+    def __init__(self):
+        self.first = None
+
+    def get_first_reschedule_date(self, context):
+        return self.first
+
+
+@pytest.fixture(params=["poke", "reschedule", "deferred"])
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+def sense(mode, run_task):
+    """Return a function that runs a sensor for a run to its end."""
+
+    def sense(run, **kwargs):
+        changes = {"deferrable": True} if mode == "deferred" else {"mode": mode}
+        defaults = {"poke_interval": 0.2, "timeout": 20, "deferrable": False, **changes}
+        ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+        task = RunStatusSensor(task_id="wait", **ids, **{**defaults, **kwargs})
+        ti = RescheduledTask()
+        while True:
+            try:
+                return run_task(task, {"ti": ti})
+            except AirflowRescheduleException as later:
+                ti.first = ti.first or datetime.now(UTC)
+                time.sleep(max(0, later.reschedule_date.timestamp() - time.time()))
+
+    return sense
+
+
+def lasting(seconds, ends="completed", **kwargs):
+    return RunScript(queued_for=0, runs_for=seconds, ends=ends, **kwargs)
+
+
+def test_an_expected_end_is_returned_as_plain_json(server, sense):
+    assert sense(server.create_run(script=lasting(0.5)))["status"] == "completed"
+    assert server.accepted_cancels() == 0
+
+
+@pytest.mark.parametrize("end", ["failed", "expired", "incomplete"])
+def test_another_end_fails_at_once_without_retries(server, sense, end):
+    run = server.create_run()
+    server.end(run["id"], end)
+    with pytest.raises(RunFailed, match=f"is '{end}', expected 'completed' or") as caught:
+        sense(run)
+    assert isinstance(caught.value, AirflowFailException)
+    assert caught.value.run["status"] == end
+
+
+def test_the_runs_own_error_is_in_the_message(server, sense):
+    run = server.create_run()
+    server.end(run["id"], "failed", {"code": "rate_limit_exceeded", "message": "Too many."})
+    with pytest.raises(RunFailed, match="rate_limit_exceeded: Too many"):
+        sense(run)
+
+
+def test_the_expected_statuses_can_be_chosen(server, sense):
+    run = server.create_run()
+    server.end(run["id"], "failed")
+    assert sense(run, expected_statuses=["failed", "expired"])["status"] == "failed"
+    server.end(run["id"], "cancelled")
+    with pytest.raises(RunFailed, match="expected 'completed'"):
+        sense(run, expected_statuses="completed")
+
+
+def test_requires_action_is_handled_as_told(server, sense):
+    script = lasting(0, ends="requires_action", expires_after=1.5)
+    assert sense(server.create_run(script=script), expected_statuses=["expired"])
+    waiting = server.create_run(script=lasting(0, ends="requires_action"))
+    assert sense(waiting, on_requires_action="succeed")["status"] == "requires_action"
+    with pytest.raises(RunFailed, match="requires_action"):
+        sense(waiting, on_requires_action="fail")
+    with pytest.raises(AirflowSkipException):
+        sense(waiting, on_requires_action="fail", soft_fail=True)
+
+
+def test_the_timeout_is_a_sensor_timeout_that_leaves_the_run_alone(server, sense):
+    run = server.create_run()
+    with pytest.raises(RunTimeout, match="still 'in_progress'") as caught:
+        sense(run, timeout=0.7)
+    assert isinstance(caught.value, AirflowSensorTimeout)
+    assert server.accepted_cancels() == 0
+
+
+def test_execution_timeout_bounds_the_wait_too(server, sense):
+    begun = time.monotonic()
+    with pytest.raises(RunTimeout):
+        sense(server.create_run(), timeout=600, execution_timeout=timedelta(seconds=2))
+    assert time.monotonic() - begun < 6
+
+
+def test_an_unknown_status_is_waited_out_and_never_taken_as_final(server, sense):
+    run = server.create_run(script=RunScript(timeline=[("ended_somehow", INF)]))
+    with pytest.raises(RunTimeout, match="'ended_somehow', which this provider does not know"):
+        sense(run, timeout=0.7)
+
+
+def test_soft_fail_skips_instead(server, sense):
+    run = server.create_run()
+    with pytest.raises(AirflowSkipException, match="in_progress"):
+        sense(run, timeout=0.5, soft_fail=True)
+    server.end(run["id"], "failed")
+    with pytest.raises(AirflowSkipException, match="failed"):
+        sense(run, soft_fail=True)
+
+
+def test_never_fail_skips_for_any_error(server, sense):
+    run = {"id": "run_nope", "thread_id": server.create_thread()}
+    with pytest.raises(RunNotFound):
+        sense(run, soft_fail=True)
+    with pytest.raises(AirflowSkipException, match="run_nope"):
+        sense(run, never_fail=True)
+
+
+def test_an_outage_is_outlived(server, sense, connect):
+    connect(max_retries=0)
+    run = server.create_run(script=lasting(1.5))
+    server.fault(Fault(drop=True), times=3)
+    assert sense(run)["status"] == "completed"
+
+
+# -- on_timeout="cancel" ---------------------------------------------------------------------------
+
+
+def test_on_timeout_the_run_is_cancelled_and_the_error_says_how_it_ended(server, sense):
+    run = server.create_run()
+    with pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'"):
+        sense(run, timeout=0.5, on_timeout="cancel")
+    assert server.run(run["id"])["status"] == "cancelled"
+    assert server.accepted_cancels() == 1
+
+
+def test_on_timeout_the_run_is_cancelled_before_a_soft_fail_skips(server, sense):
+    run = server.create_run()
+    with pytest.raises(AirflowSkipException, match="It was cancelled"):
+        sense(run, timeout=0.5, on_timeout="cancel", soft_fail=True)
+    assert server.run(run["id"])["status"] == "cancelled"
+
+
+def test_a_cancel_that_is_not_confirmed_in_time_says_so(server, sense):
+    run = server.create_run(script=RunScript(cancelling_for=INF))
+    with pytest.raises(RunTimeout, match="asked to cancel, but that is not confirmed"):
+        sense(run, timeout=0.5, on_timeout="cancel", cancel_timeout=0.5)
+
+
+def test_a_cancel_that_is_refused_says_so(server, sense):
+    run = server.create_run(script=RunScript(queued_for=0, runs_for=INF, refuse_cancel=400))
+    with pytest.raises(RunTimeout, match="Cancelling it was refused"):
+        sense(run, timeout=0.5, on_timeout="cancel", cancel_timeout=0.5)
+    assert server.accepted_cancels() == 0
+
+
+def test_a_wait_that_fails_for_good_cancels_too_and_says_what_came_of_it(server, sense):
+    run = server.create_run()
+    server.fault(Fault(status=401), method="GET", times=1)
+    with pytest.raises(RunsAuthError, match="It was cancelled and ended 'cancelled'"):
+        sense(run, on_timeout="cancel")
+    other = server.create_run()
+    server.fault(Fault(status=401), times=None)
+    with pytest.raises(RunsAuthError, match="Whether it could be cancelled is unknown"):
+        sense(other, on_timeout="cancel")
+
+
+def test_a_run_that_has_ended_or_is_missing_is_not_cancelled(server, sense):
+    run = server.create_run()
+    server.end(run["id"], "failed")
+    with pytest.raises(RunFailed):
+        sense(run, on_timeout="cancel")
+    with pytest.raises(RunNotFound):
+        sense({"id": "run_nope", "thread_id": run["thread_id"]}, on_timeout="cancel")
+    assert [request.method for request in server.requests if request.method == "POST"] == []
+
+
+def test_an_unusable_connection_is_no_reason_to_try_a_cancel(sense, connect):
+    connect(host="ftp://x")
+    with pytest.raises(RunsConfigError):
+        sense({"id": "run_1", "thread_id": "thread_1"}, on_timeout="cancel")
+
+
+# -- reschedule mode -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def look_once(server):
+    """Return a function that lets a rescheduled sensor look, and says when it looks again."""
+
+    def look_once(first=None, **kwargs):
+        run = server.create_run()
+        ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+        task = RunStatusSensor(task_id="wait", mode="reschedule", **ids, **kwargs)
+        ti = RescheduledTask()
+        ti.first = first
+        with pytest.raises(AirflowRescheduleException) as caught:
+            task.execute({"ti": ti})
+        return caught.value.reschedule_date.timestamp() - time.time()
+
+    return look_once
+
+
+def test_a_rescheduled_sensor_looks_again_after_its_interval(look_once):
+    assert look_once(poke_interval=90, timeout=600) == pytest.approx(90, abs=1)
+    assert look_once(poke_interval=90, timeout=600, exponential_backoff=True) < 95
+
+
+def test_a_rescheduled_sensor_stays_away_until_airflow_has_seen_it_off(look_once):
+    assert look_once(poke_interval=0, timeout=600) == pytest.approx(2, abs=0.5)
+
+
+def test_a_rescheduled_sensor_comes_back_for_its_deadline(look_once):
+    assert look_once(poke_interval=90, timeout=30) == pytest.approx(30, abs=1)
+    earlier = datetime.now(UTC) - timedelta(seconds=500)
+    assert look_once(earlier, poke_interval=200, timeout=600) == pytest.approx(100, abs=1)

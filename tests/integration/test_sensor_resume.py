@@ -1,0 +1,135 @@
+"""RunStatusSensor where Airflow, not the run, decides: resumed, killed, asked for one look."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_runs.airflow_errors import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferred,
+)
+from airflow_provider_runs.errors import RunFailed, RunsError, RunsResponseError, RunTimeout
+from airflow_provider_runs.sensors import RunStatusSensor
+from airflow_provider_runs.testing import Fault
+
+INF = float("inf")
+
+
+@pytest.fixture
+def run(server):
+    return server.create_run()
+
+
+@pytest.fixture
+def make(run):
+    """Return a function that makes a sensor for the run."""
+
+    def make(**kwargs):
+        ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+        defaults = {"poke_interval": 0.2, "timeout": 20, "cancel_timeout": 10}
+        return RunStatusSensor(task_id="wait", **ids, **{**defaults, **kwargs})
+
+    return make
+
+
+def resume(sensor, error):
+    """Resume as Airflow does a task whose deferral it has ended itself."""
+    kwargs = {"error": error, "traceback": ["line"]}
+    return sensor.resume_execution("__fail__", kwargs, {})
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger failure"])
+def test_a_deferral_that_airflow_ended_cancels_if_asked(server, run, make, error):
+    with pytest.raises((AirflowSensorTimeout, RunsError), match="It was cancelled and ended"):
+        resume(make(on_timeout="cancel"), error)
+    assert server.run(run["id"])["status"] == "cancelled"
+
+
+def test_a_deferral_that_airflow_ended_leaves_the_run_if_not_asked(server, make):
+    with pytest.raises(RunTimeout, match="is the triggerer up"):
+        resume(make(), "Trigger timeout")
+    with pytest.raises(AirflowSkipException):
+        resume(make(soft_fail=True), "Trigger timeout")
+    with pytest.raises(RunsError, match="The trigger failed"):
+        resume(make(), "Trigger failure")
+    assert server.accepted_cancels() == 0
+
+
+@pytest.mark.parametrize("event", [None, {}, {"version": 9}, {"outcome": "final"}, 5])
+def test_an_event_that_is_none_of_ours_cancels_if_asked(server, make, event):
+    with pytest.raises(RunsResponseError, match=r"cannot be understood.*It was cancelled"):
+        make(on_timeout="cancel").execute_complete({}, event)
+    assert server.accepted_cancels() == 1
+
+
+def test_execution_timeout_that_rings_cancels_and_goes_on(server, run, make):
+    sensor = make(on_timeout="cancel")
+    with pytest.raises(AirflowTaskTimeout, match="It was cancelled and ended"), sensor._giving_up():
+        raise AirflowTaskTimeout("Timeout, PID: 7")
+    assert server.run(run["id"])["status"] == "cancelled"
+
+
+def test_one_look_is_enough_for_poke(server, run, make):
+    assert not make().poke({})
+    server.end(run["id"], "completed")
+    poked = make().poke({})
+    assert poked.is_done
+    assert poked.xcom_value["status"] == "completed"
+    server.end(run["id"], "failed")
+    with pytest.raises(RunFailed):
+        make().poke({})
+
+
+def test_a_killed_sensor_cancels_only_if_asked(server, run, make):
+    for asked in (False, True):
+        sensor = make(cancel_on_kill=asked, deferrable=True)
+        sensor.on_kill()  # before it began: there is nothing to know yet
+        with pytest.raises(TaskDeferred):
+            sensor.execute({})
+        sensor.on_kill()
+        assert server.accepted_cancels() == asked
+    assert server.run(run["id"])["status"] in {"cancelling", "cancelled"}
+
+
+def test_a_killed_sensor_whose_cancel_fails_says_so_and_raises_nothing(server, make, capfd):
+    sensor = make(cancel_on_kill=True, deferrable=True)
+    with pytest.raises(TaskDeferred):
+        sensor.execute({})
+    server.fault(Fault(status=403), times=None)
+    sensor.on_kill()
+    assert "Could not cancel run" in "".join(capfd.readouterr())
+
+
+def test_the_trigger_gets_what_the_sensor_was_told(make):
+    sensor = make(
+        deferrable=True, cancel_on_kill=True, on_requires_action="fail", exponential_backoff=True
+    )
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute({})
+    _, kwargs = caught.value.trigger.serialize()
+    assert kwargs["cancel_on_kill"]
+    assert kwargs["stop_on_requires_action"]
+    assert (kwargs["first_interval"], kwargs["poll_interval"]) == (0.2, 20)
+    assert json.loads(json.dumps(kwargs)) == kwargs
+    assert TriggerEvent(kwargs)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("expected_statuses", []),
+        ("expected_statuses", ["done"]),
+        ("expected_statuses", ["cancelling"]),
+        ("on_requires_action", "ignore"),
+        ("on_timeout", "kill"),
+        ("cancel_timeout", 0),
+    ],
+)
+def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
+    with pytest.raises(ValueError, match=name):
+        RunStatusSensor(task_id="wait", run_id="run_1", **{name: value})

@@ -1,0 +1,134 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_runs
+
+PACKAGE = "airflow_provider_runs"
+FOLDER = Path(airflow_provider_runs.__file__).parent
+
+#: From the innermost to the outermost: a module may import only from layers above its own line.
+LAYERS = (
+    {"airflow_errors", "base_url", "errors", "forms", "provider_info", "status"},
+    {"", "models", "settings"},
+    {"backends.base", "events"},
+    {"backends.assistants"},
+    {"backends"},
+    {"failures"},
+    {"client"},
+    {"transport", "wait"},
+    {"lifeline"},
+    {"hooks"},
+    {"links", "triggers"},
+    {"task"},
+    {"operators", "sensors"},
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+#: Only these may import Airflow.
+OUTER = {"airflow_errors", "hooks", "links", "operators", "sensors", "task", "triggers"}
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(FOLDER).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {name_of(file): ast.parse(file.read_text()) for file in sorted(FOLDER.rglob("*.py"))}
+INSIDE = sorted(name for name in TREES if name.split(".")[0] != "testing")
+
+
+def imports(node: ast.AST, *, typing: bool) -> Iterator[str]:
+    """The dotted names that a module imports, also in functions; for types only if asked to."""
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        children = [*node.orelse, *(node.body if typing else [])]
+    else:
+        children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        assert node.module, "a relative import"
+        assert node.level == 0, "a relative import"
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for child in children:
+        yield from imports(child, typing=typing)
+
+
+def own(name: str, *, typing: bool = False) -> set[str]:
+    """The modules of the package that a module of it imports."""
+    found = {
+        path.removeprefix(PACKAGE).removeprefix(".")
+        for path in imports(TREES[name], typing=typing)
+        if path == PACKAGE or path.startswith(f"{PACKAGE}.")
+    }
+    return {path for path in found if path in TREES} - {""}
+
+
+def roots(name: str, *, typing: bool = False) -> set[str]:
+    return {path.split(".")[0] for path in imports(TREES[name], typing=typing)}
+
+
+def loaded(*statements: str) -> list[set[str]]:
+    """The modules that each statement loads, in a fresh interpreter."""
+    code = ["import sys, json", "seen, news = set(sys.modules), []"]
+    for statement in statements:
+        code += [statement, "new = set(sys.modules) - seen", "seen |= new"]
+        code += ["news.append(sorted(new))"]
+    code += ["print('LOADED' + json.dumps(news))"]
+    env = {**os.environ, "PYTHONPATH": str(FOLDER.parent)}
+    run = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [set(news) for news in json.loads(run.stdout.rpartition("LOADED")[2])]
+
+
+def test_the_parser_sees_imports_of_all_kinds():
+    assert "airflow" in roots("hooks")
+    assert "wtforms" in roots("forms")
+    assert "hooks" in own("operators")
+    assert "wait" in own("task", typing=True) - own("task")
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_module_imports_only_from_layers_below_its_own(name):
+    assert name in RANK, f"give {name} its layer"
+    assert {path for path in own(name) if RANK[path] >= RANK[name]} == set()
+
+
+@pytest.mark.parametrize("name", sorted(set(TREES) - OUTER))
+def test_only_the_outer_layers_import_airflow(name):
+    assert "airflow" not in roots(name, typing=True)
+
+
+@pytest.mark.parametrize("name", [name for name in INSIDE if name.startswith("backends")])
+def test_a_backend_knows_no_client_no_transport_and_no_wait(name):
+    assert own(name, typing=True).isdisjoint({"client", "transport", "wait", "hooks"})
+    assert roots(name).isdisjoint({"socket", "time", "asyncio", "threading"})
+
+
+@pytest.mark.parametrize("name", sorted(set(TREES) - set(INSIDE)))
+def test_the_run_server_knows_nothing_of_the_rest(name):
+    assert {path for path in own(name, typing=True) if path.split(".")[0] != "testing"} == set()
+
+
+def test_the_provider_info_costs_nothing_but_itself():
+    (news,) = loaded(f"import {PACKAGE}; {PACKAGE}.get_provider_info()")
+    assert news == {PACKAGE, f"{PACKAGE}.provider_info"}
+
+
+@pytest.mark.parametrize("name", ["operators", "sensors", "triggers"])
+def test_a_dag_file_loads_little_of_the_package(name):
+    _, news = loaded("import airflow.sdk", f"import {PACKAGE}.{name}")
+    heavy = {"models", "client", "hooks", "transport", "settings", "backends", "events", "wait"}
+    assert f"{PACKAGE}.{name}" in news
+    assert news.isdisjoint(f"{PACKAGE}.{module}" for module in heavy)

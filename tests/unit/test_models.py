@@ -1,0 +1,194 @@
+import json
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from airflow_provider_runs.models import Run, RunRef, RunStatus
+
+#: The Run object of the Assistants API, v2.
+FIELDS = (
+    *("id", "object", "created_at", "thread_id", "assistant_id", "status", "required_action"),
+    *("last_error", "expires_at", "started_at", "cancelled_at", "failed_at", "completed_at"),
+    *("incomplete_details", "model", "instructions", "tools", "metadata", "usage"),
+    *("temperature", "top_p", "max_prompt_tokens", "max_completion_tokens"),
+    *("truncation_strategy", "response_format", "tool_choice", "parallel_tool_calls"),
+)
+TIMES = ("created_at", "expires_at", "started_at", "cancelled_at", "failed_at", "completed_at")
+OPTIONAL = sorted(set(FIELDS) - {"id", "status"})
+
+FULL = {
+    "id": "run_1",
+    "object": "thread.run",
+    "created_at": 1,
+    "thread_id": "thread_1",
+    "assistant_id": "asst_1",
+    "status": "requires_action",
+    "required_action": {
+        "type": "submit_tool_outputs",
+        "submit_tool_outputs": {
+            "tool_calls": [
+                {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            ]
+        },
+    },
+    "last_error": {"code": "server_error", "message": "boom"},
+    "expires_at": 2,
+    "started_at": 3,
+    "cancelled_at": 4,
+    "failed_at": 5,
+    "completed_at": 6,
+    "incomplete_details": {"reason": "max_prompt_tokens"},
+    "model": "m",
+    "instructions": "i",
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+    "metadata": {"k": "v"},
+    "usage": {"completion_tokens": 1, "prompt_tokens": 2, "total_tokens": 3},
+    "temperature": 0.5,
+    "top_p": 1.0,
+    "max_prompt_tokens": 7,
+    "max_completion_tokens": 8,
+    "truncation_strategy": {"type": "last_messages", "last_messages": 9},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"a": 1}}},
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "parallel_tool_calls": True,
+}
+
+#: Without texts that a number's field takes for NaN or infinity: neither is JSON.
+texts = st.text().filter(lambda text: not text.lower().strip("+- \t\n").startswith(("nan", "inf")))
+texts |= st.sampled_from(["5", "-1.5", "true", "2026-01-02T03:04:05Z", "T"])
+leaves = st.none() | st.booleans() | st.integers() | texts
+leaves |= st.floats(allow_nan=False, allow_infinity=False)
+json_values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+extras = st.dictionaries(
+    texts.filter(lambda name: name not in {*FIELDS, "raw_status"}), json_values
+)
+payloads = st.builds(
+    lambda extra, fields: {**extra, **fields},
+    extras,
+    st.fixed_dictionaries(
+        {"id": st.text(), "status": st.sampled_from(list(RunStatus)).map(str) | st.text()},
+        optional={name: json_values | st.just(FULL[name]) for name in OPTIONAL},
+    ),
+)
+
+
+def run(**fields) -> Run:
+    return Run.model_validate({"id": "run_1", "status": "queued", **fields})
+
+
+def test_a_run_has_the_27_documented_fields_and_the_raw_status():
+    assert len(FIELDS) == 27
+    assert set(Run.model_fields) == {*FIELDS, "raw_status"}
+
+
+def test_a_documented_run_is_typed_to_its_innermost_parts():
+    full = Run.model_validate(FULL)
+    assert full.required_action.submit_tool_outputs.tool_calls[0].function.arguments == "{}"
+    assert full.last_error.message == "boom"
+    assert full.incomplete_details.reason == "max_prompt_tokens"
+    assert full.tools[0].function.parameters == {"type": "object"}
+    assert full.usage.total_tokens == 3
+    assert full.truncation_strategy.last_messages == 9
+    assert full.response_format.json_schema.schema_ == {"a": 1}
+    assert full.tool_choice.function.name == "f"
+    assert full.model_dump(exclude_unset=True, by_alias=True) == {
+        **FULL,
+        "raw_status": FULL["status"],
+    }
+
+
+@given(payloads)
+def test_every_run_with_a_textual_id_and_status_is_read_and_survives_json(payload):
+    first = Run.model_validate(payload)
+    text = json.dumps(first.to_json(), allow_nan=False)
+    assert Run.model_validate(json.loads(text)) == first
+    assert pickle.loads(pickle.dumps(first)) == first
+    assert (first.id, first.raw_status, first.status) == (
+        payload["id"],
+        payload["status"],
+        payload["status"],
+    )
+    assert set(payload) <= set(first.to_json())
+
+
+@given(st.text().filter(lambda word: word not in set(RunStatus)))
+def test_an_unknown_status_is_kept_and_not_final(word):
+    odd = run(status=word)
+    assert (odd.raw_status, odd.status.is_known, odd.is_final) == (word, False, False)
+
+
+def test_a_backend_may_give_the_raw_word_beside_the_mapped_status():
+    mapped = run(status="completed", raw_status="success")
+    assert (mapped.status, mapped.raw_status) == (RunStatus.COMPLETED, "success")
+    assert Run.model_validate(mapped.to_json()) == mapped
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("value", [None, "text", 1.5, -1, True, [], [None], {}, {"x": [{}]}])
+def test_no_optional_field_can_lose_a_run(name, value):
+    odd = run(**{name: value})
+    assert Run.model_validate(odd.to_json()) == odd
+
+
+@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (1767323045, 1767323045),
+        (1767323045.75, 1767323045),
+        ("1767323045", 1767323045),
+        ("2026-01-02T03:04:05Z", 1767323045),
+        ("2026-01-02T03:04:05.9+00:00", 1767323045),
+        ("2026-01-02T05:04:05+02:00", 1767323045),
+        ("yesTerday", "yesTerday"),
+    ],
+)
+def test_times_are_epoch_seconds_where_they_can_be_read(name, value, seconds):
+    assert getattr(run(**{name: value}), name) == seconds
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], "run_1", 5, {}, {"id": "r"}, {"status": "queued"}]
+    + [{"id": "r", "status": bad} for bad in (None, 5, [], {})]
+    + [{"id": bad, "status": "queued"} for bad in (None, 5, [], {})],
+)
+def test_what_has_no_textual_id_and_status_is_no_run(body):
+    with pytest.raises(ValidationError):
+        Run.model_validate(body)
+
+
+def test_fields_a_server_adds_are_kept():
+    assert run(x_gateway={"a": [1]}).model_extra == {"x_gateway": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [(RunRef("r"), "run 'r'"), (RunRef("r", "t"), "run 'r' on thread 't'")],
+)
+def test_a_ref_names_run_and_thread(ref, words):
+    assert str(ref) == words
+    assert ref == RunRef(ref.run_id, ref.thread_id)
+
+
+@pytest.mark.parametrize("raw", [None, 5, {}])
+def test_a_raw_status_that_is_no_word_is_taken_from_the_status(raw):
+    run = Run.model_validate({"id": "r", "status": "completed", "raw_status": raw})
+    assert (run.status, run.raw_status) == ("completed", "completed")
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "2026-01-01T00:00:00Z"])
+def test_a_time_without_a_zone_is_utc(text):
+    run = Run.model_validate({"id": "r", "status": "queued", "created_at": text})
+    assert run.created_at == 1767225600
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", float("nan")])
+def test_what_json_has_no_number_for_is_no_number(number):
+    run = Run.model_validate({"id": "r", "status": "queued", "temperature": number})
+    assert run.temperature is number
