@@ -338,8 +338,9 @@ class RunsHook(BaseHook):
 
 def _unknown(conn_id: str) -> RunsConfigError:
     return RunsConfigError(
-        f"There is no connection {conn_id!r} that Airflow can read. Add one of type {_conn_types()} in the Airflow UI "
-        f"(Admin, Connections) or as AIRFLOW_CONN_{conn_id.upper()}.",
+        f"There is no connection {conn_id!r} that Airflow can read. Add one of type "
+        f"{_conn_types()} in the Airflow UI (Admin, Connections) or as "
+        f"AIRFLOW_CONN_{conn_id.upper()}.",
         conn_id=conn_id,
     )
 

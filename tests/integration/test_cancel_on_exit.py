@@ -119,6 +119,20 @@ def test_another_thread_may_guard_too(server, run, leave):
     assert server.accepted_cancels() == 1
 
 
+def test_a_signal_in_this_process_cancels_and_then_calls_who_was_to_be_called(server, run):
+    called = []
+    before = signal.signal(signal.SIGTERM, lambda *_: called.append("handler"))
+    try:
+        with RunsHook().cancel_on_exit(run["id"], run["thread_id"]):
+            signal.raise_signal(signal.SIGTERM)
+            assert called == ["handler"]
+        assert server.accepted_cancels() == 1
+        signal.raise_signal(signal.SIGTERM)
+        assert called == ["handler", "handler"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 SCRIPT = """
 import signal, sys, time
 from airflow_provider_runs.hooks import RunsHook

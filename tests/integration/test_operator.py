@@ -245,3 +245,23 @@ def test_no_error_holds_the_key(server, cancel, connect):
         with pytest.raises(RunsError) as caught:
             cancel(run, timeout=0.5)
         assert "sk-very-secret" not in repr(caught.value.to_json())
+
+
+class Pushed:
+    """The part of a task instance that takes XComs."""
+
+    def __init__(self):
+        self.xcoms = {}
+
+    def xcom_push(self, key, value):
+        self.xcoms[key] = value
+
+
+def test_the_link_is_there_while_the_task_still_waits(server, connect):
+    connect(console_url="https://console.test/{thread_id}/runs/{run_id}?tab=log")
+    run, ti = server.create_run(), Pushed()
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    with pytest.raises(TaskDeferred):
+        CancelRunOperator(task_id="cancel", deferrable=True, **ids).execute({"ti": ti})
+    link = f"https://console.test/{run['thread_id']}/runs/{run['id']}?tab=log"
+    assert ti.xcoms == {"run_link": link}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_runs.backends import BACKENDS
+from airflow_provider_runs.backends import BACKENDS, AssistantsBackend
 from airflow_provider_runs.forms import COMMON_FIELDS, field
 
 ROOT = Path(__file__).parents[2]
@@ -118,3 +118,15 @@ def test_a_field_is_a_json_schema_with_label_and_help():
         "description": "D.",
         "schema": {"type": ["integer", "null"], "default": 1, "minimum": 0},
     }
+
+
+def test_airflow_31_gets_a_wtforms_field_for_each_of_ours():
+    pytest.importorskip("wtforms")
+    fields = AssistantsBackend.form.widgets()
+    assert set(fields) == set(AssistantsBackend.form.fields)
+    kinds = {name: field.field_class.__name__ for name, field in fields.items()}
+    assert kinds["verify"] == "BooleanField"
+    assert kinds["max_retries"] == "IntegerField"
+    assert kinds["timeout"] == kinds["headers"] == "StringField"
+    assert fields["beta"].kwargs["default"] == "assistants=v2"
+    assert fields["key_header"].kwargs["validators"]

@@ -1,0 +1,195 @@
+"""The two drivers: the same flow, the same requests, the same end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_runs import transport
+from airflow_provider_runs.client import cancel_run, get_run, list_page
+from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
+from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
+
+REF = RunRef("run_1", "thread_1")
+
+bodies = st.sampled_from(
+    [
+        b"",
+        b"{",
+        b'{"id": "run_1", "status": "cancelling"}',
+        b'{"id": "run_1", "status": "odd", "extra": [1]}',
+        b'{"data": [{"id": "run_1", "status": "queued"}], "has_more": true}',
+        b'{"error": {"message": "No.", "code": "insufficient_quota"}}',
+    ]
+)
+answers = st.builds(
+    httpx.Response,
+    st.sampled_from([200, 202, 307, 400, 401, 404, 409, 429, 500]),
+    content=bodies,
+    headers=st.sampled_from([{}, {"x-should-retry": "true"}, {"x-should-retry": "false"}]),
+)
+losses = [httpx.ConnectError("no"), httpx.ReadTimeout("slow"), httpx.ReadError("cut")]
+#: A lost one costs a real pause, so most are answers.
+replies = st.one_of(answers, answers, answers, answers, st.sampled_from(losses))
+calls = st.sampled_from(
+    [
+        lambda backend: get_run(backend, REF),
+        lambda backend: cancel_run(backend, REF),
+        lambda backend: list_page(backend, "thread_1", None),
+    ]
+)
+
+
+class Tape:
+    """Plays a server from a list, the last item for ever, and notes what it was asked."""
+
+    def __init__(self, items):
+        self.items = list(items)
+        self.asked = []
+
+    def __call__(self, request):
+        self.asked.append((request.method, str(request.url), sorted(request.headers.items())))
+        item = self.items.pop(0) if len(self.items) > 1 else self.items[0]
+        if isinstance(item, Exception):
+            raise item
+        # Made anew, as each can be read once only; and none of them is worth a pause.
+        headers = {**item.headers, "retry-after-ms": "0"}
+        return httpx.Response(item.status_code, content=item.content, headers=headers)
+
+
+def outcome(run):
+    try:
+        return run()
+    except RunsError as error:
+        return error.to_json()
+
+
+@given(script=st.lists(replies, min_size=1, max_size=5), call=calls)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
+)
+def test_both_drivers_do_the_same(make_backend, script, call):
+    backend = make_backend(max_retries=1)
+    blocking, awaiting = Tape(script), Tape(script)
+
+    async def awaited():
+        async with httpx.AsyncClient(transport=httpx.MockTransport(awaiting)) as client:
+            return await adrive(call(backend), client)
+
+    with httpx.Client(transport=httpx.MockTransport(blocking)) as client:
+        first = outcome(lambda: drive(call(backend), client))
+    assert outcome(lambda: asyncio.run(awaited())) == first
+    assert awaiting.asked == blocking.asked
+
+
+@contextmanager
+def raw_server(chunks, pause):
+    """Serve one answer in pieces, byte by byte if need be, on a plain socket."""
+
+    def serve():
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                for chunk in chunks:
+                    connection.sendall(chunk)
+                    time.sleep(pause)
+        except OSError:
+            pass  # the client has hung up, as it should
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    thread.join()
+
+
+@pytest.fixture(params=["sync", "async"])
+def fetch(request):
+    """Return a function that fetches a run with a real client."""
+
+    def fetch(backend, deadline=None):
+        flow = get_run(backend, REF, deadline=deadline)
+        if request.param == "sync":
+            with make_client(backend) as client:
+                return drive(flow, client)
+
+        async def awaited():
+            async with shared_client(backend.settings) as client:
+                return await adrive(flow, client)
+
+        return asyncio.run(awaited())
+
+    return fetch
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+
+
+def test_an_answer_that_drips_in_is_cut_off_at_the_deadline(make_backend, fetch):
+    # Each piece comes well within the timeout, so only the deadline can end it.
+    with raw_server([HEAD, *[b" "] * 200], 0.05) as url:
+        begun = time.monotonic()
+        with pytest.raises(RunsTransportError, match="in time"):
+            fetch(make_backend(base_url=url, max_retries=0), time.time() + 2.5)
+        assert time.monotonic() - begun < 6
+
+
+def test_an_answer_that_is_far_too_long_is_not_read_to_its_end(make_backend, fetch):
+    huge = b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n"
+    answer = raw_server([huge, *[b" " * 1_000_000] * 60], 0)
+    with answer as url, pytest.raises(RunsTransportError, match="longer than"):
+        fetch(make_backend(base_url=url, max_retries=0))
+
+
+def test_a_bad_ca_bundle_is_reported_and_leaves_nothing_behind(make_backend, fetch):
+    with pytest.raises(RunsConfigError, match="CA bundle"):
+        fetch(make_backend(ca_bundle="/no/such/file"))
+
+
+@pytest.mark.anyio
+async def test_who_comes_and_goes_at_once_shares_one_client(backend):
+    seen = set()
+
+    async def borrow(seconds):
+        async with shared_client(backend.settings) as client:
+            seen.add(client)
+            await asyncio.sleep(seconds)
+            assert not client.is_closed
+
+    await asyncio.gather(*(borrow(seconds) for seconds in (0, 0.05, 0.1)))
+    (client,) = seen
+    assert client.is_closed
+    assert transport.shared_clients() == []
+
+
+@pytest.mark.anyio
+async def test_another_server_has_another_client(make_backend):
+    one, other = make_backend(), make_backend(base_url="https://other.test/v1")
+    async with shared_client(one.settings) as first, shared_client(other.settings) as second:
+        assert first is not second
+        assert len(transport.shared_clients()) == 2
+
+
+@pytest.mark.anyio
+async def test_a_client_outlives_a_borrower_that_was_cancelled_while_it_was_made(backend):
+    async def borrow():
+        async with shared_client(backend.settings) as client:
+            return client
+
+    hasty, patient = asyncio.create_task(borrow()), asyncio.create_task(borrow())
+    await asyncio.sleep(0)
+    hasty.cancel()
+    assert (await patient).is_closed
+    with pytest.raises(asyncio.CancelledError):
+        await hasty
+    assert transport.shared_clients() == []
