@@ -69,8 +69,16 @@ class Answer:
 
         :raises ValueError: if the content is no JSON.
         """
-        # NaN and Infinity, which Python reads and JSON does not have, are taken as nothing.
-        return json.loads(self.content, parse_constant=lambda _: None)
+        # NaN and infinities, which Python reads and JSON does not have, are taken as nothing.
+        try:
+            return json.loads(self.content, parse_float=_finite, parse_constant=lambda _: None)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 Flow = Generator[Send | Sleep, Answer | None, T]
@@ -82,9 +90,7 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
-    return (
-        yield from _call(backend, backend.get(ref), lambda a: backend.read_run(a.body()), deadline)
-    )
+    return (yield from _call(backend, backend.get(ref), _run_reader(backend, ref), deadline))
 
 
 def list_page(backend: Backend, thread_id: str, cursor: str | None) -> Flow[Page]:
@@ -114,11 +120,11 @@ def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) 
     :raises CancelRefused: if the server refused and the run is still active.
     :raises RunsError: if there is no usable answer.
     """
-    call = backend.cancel(ref)
+    call, read_run = backend.cancel(ref), _run_reader(backend, ref)
 
     def run_or_none(answer: Answer) -> Run | None:
         try:
-            return backend.read_run(answer.body())
+            return read_run(answer)
         except ValueError:
             return None
 
@@ -135,6 +141,17 @@ def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) 
     return run or (yield from get_run(backend, ref, deadline=deadline))
 
 
+def _run_reader(backend: Backend, ref: RunRef) -> Callable[[Answer], Run]:
+    def read(answer: Answer) -> Run:
+        run = backend.read_run(answer.body())
+        if run.id != ref.run_id:
+            # Were it taken for the run, another's end would be reported as this one's.
+            raise ValueError("it is another object")
+        return run
+
+    return read
+
+
 def _call(
     backend: Backend, call: Call, read: Callable[[Answer], T], deadline: float | None
 ) -> Flow[T]:
@@ -149,8 +166,9 @@ def _call(
             if delay is None:
                 # Full jitter: callers that failed together do not come back together.
                 delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
+            again = error.transient if error.should_retry is None else error.should_retry
             if (
-                not error.transient
+                not again
                 or error.status_code in call.judged
                 or attempt == settings.max_retries
                 or time.time() + delay >= until
@@ -165,7 +183,7 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: f
     until = max(until, time.time() + LAST_LOOK)
     try:
         answer = yield Send(_request(backend, call, until), until)
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise failures.no_answer(backend, call, error) from error
     assert answer is not None  # noqa: S101 - what a driver sends back for a Send
     if not 200 <= answer.status_code < 300:
@@ -173,7 +191,8 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: f
     try:
         return read(answer)
     except ValueError as error:
-        raise failures.not_understood(backend, call, answer, error) from error
+        # Not chained: pydantic's errors show the input, and a server may have echoed the key.
+        raise failures.not_understood(backend, call, answer, error) from None
 
 
 def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
@@ -195,21 +214,20 @@ def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:
         body = None
     words, code = backend.read_error(body)
     error = failures.refused(backend, call, answer, body, words, code)
-    error.transient = _may_pass(answer, code)
+    error.should_retry = _VERDICTS.get(answer.headers.get("x-should-retry", ""))
+    error.transient = code not in _NO_QUOTA and _may_pass(answer.status_code)
     error.retry_after = _retry_after(answer.headers)
     return error
 
 
+#: What ``x-should-retry`` says of sending the same call again.
+_VERDICTS = {"true": True, "false": False}
 #: Codes of a 429 that waiting does not cure: somebody has to pay first.
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
 
 
-def _may_pass(answer: Answer, code: str) -> bool:
-    verdict: str | None = answer.headers.get("x-should-retry")
-    if verdict in {"true", "false"}:
-        return verdict == "true"
-    status = answer.status_code
-    return code not in _NO_QUOTA and (status in {408, 409, 429} or status >= 500)
+def _may_pass(status: int) -> bool:
+    return status in {408, 409, 429} or status >= 500
 
 
 def _retry_after(headers: httpx.Headers) -> float | None:

@@ -55,6 +55,9 @@ class RunsError(Exception):
     :param retry_after: seconds that the server asked to be left alone, if it did.
     """
 
+    #: Whether the server itself said that the call may be sent again (``x-should-retry``).
+    should_retry: bool | None = None
+
     def __init__(
         self,
         message: str,

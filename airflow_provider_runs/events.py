@@ -65,25 +65,34 @@ class RunEvent(BaseModel):
         return {"version": 1, "outcome": self.outcome.value, "run": run, "error": self.error}
 
     @staticmethod
-    def read(data: Any) -> Run:
+    def read(data: Any, run_id: str) -> Run:
         """Return the run of an event that has arrived.
 
         :param data: what ``to_json`` gave, after its journey.
+        :param run_id: the run that was waited for; an event about another one is none of ours.
         :raises RunsResponseError: if it is no such event.
         :raises RunsError: the error that the event carries.
         """
         try:
             event = RunEvent.model_validate(data)
             error = RunsError.from_json(event.error) if event.error is not None else None
+            if event.run and event.run.id != run_id:
+                raise TypeError("it is about another run")  # noqa: TRY301
         except (ValidationError, TypeError) as broken:
             raise RunsResponseError(
                 f"The trigger's event cannot be understood, so nothing is known of the run: "
-                f"{data!r:.300}. Clear the task to look at the run again."
-            ) from broken
+                f"{data!r:.300}. Clear the task to look at the run again. ({_problem(broken)})"
+            ) from None
         if error is not None:
             raise error
         assert event.run is not None  # noqa: S101 - the event agrees with itself
         return event.run
+
+
+def _problem(broken: ValidationError | TypeError) -> str:
+    if isinstance(broken, ValidationError):
+        return "; ".join(problem["msg"] for problem in broken.errors())
+    return str(broken)
 
 
 def _outcome(run: Run | None) -> Outcome:

@@ -31,37 +31,39 @@ __all__ = ["explain_refusal", "no_answer", "not_understood", "refused"]
 
 E = TypeVar("E", bound=RunsError)
 
-#: Characters of an answer that an error shows at most.
-_EXCERPT = 300
+#: Characters of what came from outside that an error shows at most.
+_EXCERPT = 400
 
 
-def no_answer(backend: Backend, call: Call, error: httpx.TransportError) -> RunsTransportError:
+def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsTransportError:
     """Return the error for a request that got no whole answer."""
-    settings = backend.settings
     # Wrong by construction, not by bad luck: sending it again would fail again.
     hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
     return _error(
         RunsTransportError,
         backend,
         call,
-        f"{_no_answer_words(error)}: {settings.scrub(str(error)) or type(error).__name__}",
+        f"{_no_answer_words(error)}: {error or type(error).__name__}",
         "Check the connection's host, port, TLS and proxy settings and that the server is up",
         transient=not hopeless,
     )
 
 
-def _no_answer_words(error: httpx.TransportError) -> str:
+#: What went wrong, by httpx's error; the first that fits.
+_WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
+    (httpx.ConnectTimeout, "the host did not answer in time"),
+    (httpx.TimeoutException, "the answer did not come in time"),
+    (httpx.ConnectError, "the host cannot be reached"),
+    (httpx.DecodingError, "the answer cannot be decoded"),
+    (httpx.ProxyError, "the proxy refused"),
+    (httpx.RequestError, "the connection was lost"),
+)
+
+
+def _no_answer_words(error: httpx.RequestError) -> str:
     if isinstance(_root(error), ssl.SSLError):
         return "TLS failed"
-    if isinstance(error, httpx.ConnectTimeout):
-        return "the host did not answer in time"
-    if isinstance(error, httpx.ConnectError):
-        return "the host cannot be reached"
-    if isinstance(error, httpx.TimeoutException):
-        return "the answer did not come in time"
-    if isinstance(error, httpx.ProxyError):
-        return "the proxy refused"
-    return "the connection was lost"
+    return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
 def _root(error: BaseException) -> BaseException:
@@ -79,7 +81,7 @@ def not_understood(
         backend,
         call,
         f"an answer came that cannot be understood ({answer.status_code}, "
-        f"{_excerpt(backend, answer)}; {type(error).__name__})",
+        f"{_excerpt(answer)}; {type(error).__name__})",
         "Check that the connection's host is the base URL of this API",
         answer=answer,
         transient=True,
@@ -95,37 +97,30 @@ def refused(
     :param words: the server's own words for the error, if it had any.
     :param code: the server's own code for the error, if it had any.
     """
-    status = answer.status_code
-    said = backend.settings.scrub(words)[:_EXCERPT] or _excerpt(backend, answer)
-    came_back = f"{status}{f' {code}' if code else ''}: {said}"
+    status, where = answer.status_code, backend.settings.base_url
+    came_back = f"{status}{f' {code}' if code else ''}: {words or _excerpt(answer)}"
     kind: type[RunsAPIError] = RunsAPIError
     advice = "The server's words say what it did not like"
     if status in {401, 403}:
         kind, advice = RunsAuthError, "Put a key into the connection's password that may do this"
     elif status == 429:
         kind, advice = RunsRateLimited, "Wait, or raise the account's limit or quota"
-    elif status == 404 and backend.is_gone():
+    elif status == 404 and (backend.is_gone() or not call.has_ids):
         kind = RunsServiceGone
-        came_back = f"404: {backend.settings.host} no longer serves this API"
-        advice = "Choose another host or another connection type; this says nothing about the run"
-    elif status == 404 and _knows_the_route(body):
+        came_back = f"404: {where} does not serve this API, or no longer"
+        advice = (
+            "Check that the connection's host is the base URL of this API, or choose another "
+            "host or another connection type; this says nothing about any run"
+        )
+    elif status == 404 and backend.knows_route(body):
         kind, advice = RunNotFound, "Check the ids; the record may also have been deleted"
     elif status == 404 or 300 <= status < 400:
         moved = answer.headers.get("location")
-        came_back += f" (it points to {backend.settings.scrub(moved)})" if moved else ""
+        came_back += f" (it points to {moved})" if moved else ""
         advice = "Check that the connection's host is the base URL of this API"
     elif status >= 500:
         advice = "The server has a problem of its own; try again later"
     return _error(kind, backend, call, came_back, advice, answer=answer)
-
-
-def _knows_the_route(body: Any) -> bool:
-    """Whether a 404 came from this API, not from a web server that has no such path.
-
-    A wrong base URL must never look like a run that does not exist. An API answers with a JSON
-    object; the one that Starlette and FastAPI give for an unknown path is known to the letter.
-    """
-    return isinstance(body, dict) and body != {"detail": "Not Found"}
 
 
 def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
@@ -146,9 +141,11 @@ def _error(
 ) -> E:
     settings, ref = backend.settings, call.ref
     request_id = answer.headers.get("x-request-id") if answer else None
+    request_id = settings.scrub(request_id)[:_EXCERPT] if request_id else None
+    came_back = settings.scrub(came_back)[:_EXCERPT].rstrip(".")
     return kind(
         f"Could not {call.what} (connection {settings.conn_id!r}, {call.method} "
-        f"{settings.base_url}{call.path}): {came_back.rstrip('.')}. {advice}."
+        f"{settings.base_url}{call.path}): {came_back}. {advice}."
         + (f" Request id: {request_id}." if request_id else ""),
         conn_id=settings.conn_id,
         run_id=ref.run_id if ref else None,
@@ -159,6 +156,6 @@ def _error(
     )
 
 
-def _excerpt(backend: Backend, answer: Answer) -> str:
+def _excerpt(answer: Answer) -> str:
     text = answer.content[: _EXCERPT * 4].decode(errors="replace").strip()
-    return repr(backend.settings.scrub(text)[:_EXCERPT]) if text else "no body"
+    return repr(text) if text else "no body"

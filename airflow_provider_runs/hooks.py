@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from weakref import finalize
 
@@ -75,6 +77,8 @@ class RunsHook(BaseHook):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the hook of a connection type what Airflow looks for on its class."""
         super().__init_subclass__(**kwargs)
+        if "form" not in cls.__dict__:
+            return  # somebody's own hook for the same connections
         form = cls.form
         cls.conn_type, cls.hook_name = form.conn_type, form.label
         # For Airflow 3.1, which looks into the class's own __dict__: inheriting them does not do.
@@ -93,18 +97,23 @@ class RunsHook(BaseHook):
         """
         return self._drive(lambda backend: client.get_run(backend, RunRef(run_id, thread_id)))
 
-    def cancel_run(self, run_id: str, thread_id: str | None = None) -> Run:
+    def cancel_run(
+        self, run_id: str, thread_id: str | None = None, *, deadline: float | None = None
+    ) -> Run:
         """Ask for a run to be cancelled, and return it as it is then: often ``cancelling``.
 
         Idempotent: a run that is final or ``cancelling`` already is no error.
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
+        :param deadline: when to stop trying, in epoch seconds; by default after ``timeout`` times
+            ``max_retries`` and one of the connection.
         :raises RunNotFound: if the server knows no such run.
         :raises CancelRefused: if the server refused and the run is still active.
         :raises RunsError: if there is no usable answer.
         """
-        return self._drive(lambda backend: client.cancel_run(backend, RunRef(run_id, thread_id)))
+        ref = RunRef(run_id, thread_id)
+        return self._drive(lambda backend: client.cancel_run(backend, ref, deadline=deadline))
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
         """Yield the runs of a thread, newest first; a page is fetched when it is reached.
@@ -114,13 +123,14 @@ class RunsHook(BaseHook):
         :raises RunsError: if there is no usable answer.
         """
         cursor: str | None = None
-        while True:
-            after = cursor
-            page = self._drive(lambda backend: client.list_page(backend, thread_id, after))  # noqa: B023
+        seen = set()
+        while cursor not in seen:  # some server might turn in circles
+            seen.add(cursor)
+            page = self._drive(partial(client.list_page, thread_id=thread_id, cursor=cursor))
             yield from page.runs
-            cursor = page.cursor
-            if cursor is None or cursor == after:  # a server that turns in circles
+            if page.cursor is None:
                 return
+            cursor = page.cursor
 
     def wait_for_run(
         self,
@@ -158,14 +168,9 @@ class RunsHook(BaseHook):
         """
         try:
             backend = self.backend()
-            settings = backend.settings
-            brief = replace(settings, timeout=min(settings.timeout, TEST_BUDGET), max_retries=0)
-            hurried = type(backend)(brief)
-            with make_client(hurried) as http:
-                drive(client.probe(hurried), http)
         except RunsError as error:
             return False, error.message
-        return True, f"Connected to {settings.base_url}, and the key is good."
+        return _probe_in_time(backend)
 
     @contextmanager
     def cancel_on_exit(self, run_id: str, thread_id: str | None = None) -> Iterator[None]:
@@ -173,7 +178,8 @@ class RunsHook(BaseHook):
 
         Nothing happens when the block ends by itself, or when the task defers or is rescheduled
         in it. The cancel takes a few seconds at most; its failure is logged, and the exception
-        that ended the block goes on.
+        that ended the block goes on. Guards within each other act one after the other, so guard
+        one run a block: Airflow gives a killed task five seconds for all of them.
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
@@ -202,23 +208,25 @@ class RunsHook(BaseHook):
             lambda backend: client.get_run(backend, RunRef(run_id, thread_id))
         )
 
-    async def acancel_run(self, run_id: str, thread_id: str | None = None) -> Run:
+    async def acancel_run(
+        self, run_id: str, thread_id: str | None = None, *, deadline: float | None = None
+    ) -> Run:
         """Do what ``cancel_run`` does, for asyncio."""
-        return await self._adrive(
-            lambda backend: client.cancel_run(backend, RunRef(run_id, thread_id))
-        )
+        ref = RunRef(run_id, thread_id)
+        return await self._adrive(lambda b: client.cancel_run(b, ref, deadline=deadline))
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
         cursor: str | None = None
-        while True:
-            after = cursor
-            page = await self._adrive(lambda backend: client.list_page(backend, thread_id, after))  # noqa: B023
+        seen = set()
+        while cursor not in seen:
+            seen.add(cursor)
+            page = await self._adrive(partial(client.list_page, thread_id=thread_id, cursor=cursor))
             for run in page.runs:
                 yield run
-            cursor = page.cursor
-            if cursor is None or cursor == after:  # a server that turns in circles
+            if page.cursor is None:
                 return
+            cursor = page.cursor
 
     async def await_for_run(
         self,
@@ -239,10 +247,10 @@ class RunsHook(BaseHook):
     async def atest_connection(self) -> tuple[bool, str]:
         """Do what ``test_connection`` does, for asyncio."""
         try:
-            await self.abackend()
+            backend = await self.abackend()
         except RunsError as error:
             return False, error.message
-        return await asyncio.to_thread(self.test_connection)
+        return await asyncio.to_thread(_probe_in_time, backend)
 
     @asynccontextmanager
     async def acancel_on_exit(
@@ -334,6 +342,30 @@ class RunsHook(BaseHook):
         backend = await self.abackend()
         async with shared_client(backend.settings) as http:
             return await adrive(make_flow(backend), http)
+
+
+def _probe_in_time(backend: Backend) -> tuple[bool, str]:
+    settings = backend.settings
+    hurried = type(backend)(
+        replace(settings, timeout=min(settings.timeout, TEST_BUDGET), max_retries=0)
+    )
+    # Of a web server's thread that waits here. A server whose answer drips in can hold up a
+    # blocking client for longer than any timeout says; then the answer is not waited for.
+    end: list[tuple[bool, str]] = []
+    thread = threading.Thread(target=lambda: end.append(_probe(hurried)), daemon=True)
+    thread.start()
+    thread.join(TEST_BUDGET + 2)
+    late = f"{settings.base_url} has not answered in {TEST_BUDGET + 2:.0f} s. Check that it is up."
+    return end[0] if end else (False, late)
+
+
+def _probe(backend: Backend) -> tuple[bool, str]:
+    try:
+        with make_client(backend) as http:
+            drive(client.probe(backend), http)
+    except RunsError as error:
+        return False, error.message
+    return True, f"Connected to {backend.settings.base_url}, and the key is good."
 
 
 def _unknown(conn_id: str) -> RunsConfigError:

@@ -7,6 +7,7 @@ and a client of its own, with settings read beforehand, and is waited for no lon
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -56,23 +57,26 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log) -> None:
 
 @contextmanager
 def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` when the process gets SIGTERM within the block, then whoever was to be called.
+    """Call ``act`` when this process gets SIGTERM within the block, then whoever was to be called.
 
     Outside the main thread, where Python handles no signals, the block runs without it.
     """
+    owner = os.getpid()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        act()
+        if os.getpid() == owner:  # a forked child inherits the handler, but not the run
+            act()
         signal.signal(signum, before)
         if callable(before):
             before(signum, frame)
         elif before == signal.SIG_DFL:
             signal.raise_signal(signum)
 
-    before = signal.signal(signal.SIGTERM, handle)
+    # None stands for a handler that was not set from Python, and cannot be set again from it.
+    before = signal.signal(signal.SIGTERM, handle) or signal.SIG_DFL
     try:
         yield
     finally:

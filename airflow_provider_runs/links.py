@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XCom
@@ -11,9 +12,12 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
     from airflow.sdk.types import TaskInstanceKey
 
-    from airflow_provider_runs.hooks import RunsHook
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.models import RunRef
 
 __all__ = ["RunLink"]
+
+log = logging.getLogger(__name__)
 
 
 class RunLink(BaseOperatorLink):
@@ -26,13 +30,17 @@ class RunLink(BaseOperatorLink):
         """The XCom that holds the link."""
         return "run_link"
 
-    def publish(self, context: Context, hook: RunsHook, run_id: str, thread_id: str | None) -> None:
+    def publish(self, context: Context, backend: Backend, ref: RunRef) -> None:
         """Store the link as soon as the task knows it, so that it works while the task waits.
 
-        :raises RunsConfigError: if the connection cannot be used.
+        :raises RunsConfigError: if an id cannot be one.
         """
-        if url := hook.backend().settings.console_link(run_id, thread_id):
-            context["ti"].xcom_push(key=self.xcom_key, value=url)
+        backend.get(ref)  # says so if the ids are none
+        if url := backend.settings.console_link(ref.run_id, ref.thread_id):
+            try:
+                context["ti"].xcom_push(key=self.xcom_key, value=url)
+            except Exception:  # a link is never worth a task
+                log.warning("Could not store the link to %s", ref, exc_info=True)
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """Return the link that the task has stored, or ``""``: then the button stays grey.

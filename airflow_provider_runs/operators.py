@@ -106,11 +106,12 @@ class CancelRunOperator(BaseOperator):
             poll_interval=self.poll_interval,
             cancel=True,
         )
+        ids = self.run_id, self.thread_id
         with RunsHook(self.conn_id) as hook:
-            RunLink().publish(context, hook, self.run_id, self.thread_id)
+            RunLink().publish(context, hook.backend(), wait.ref)
             try:
                 if not self.wait_for_termination:
-                    asked = hook.cancel_run(self.run_id, self.thread_id)
+                    asked = hook.cancel_run(*ids, deadline=wait.deadline)
                     self.log.info("Asked for the cancel: %s is %s", wait.ref, asked.status.value)
                     return self._conclude(asked)
                 run = hook.look_once(wait) if self.deferrable else hook.follow(wait)
@@ -119,14 +120,15 @@ class CancelRunOperator(BaseOperator):
                 return None
         if run and run.is_final:
             return self._conclude(run)
-        return defer(self, self.conn_id, replace(wait, cancel=run is None))
+        seen = run.status.value if run else None
+        return defer(self, self.conn_id, replace(wait, cancel=run is None, seen=seen))
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
         """Take the end of the wait from the trigger's event."""
         from airflow_provider_runs.events import RunEvent
 
         try:
-            return self._conclude(RunEvent.read(event))
+            return self._conclude(RunEvent.read(event, self.run_id))
         except RunNotFound as error:
             self._missing(error)
             return None

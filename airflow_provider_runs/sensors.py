@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,7 +70,8 @@ class RunStatusSensor(BaseSensorOperator):
     Besides the parameters here it takes those of ``BaseSensorOperator``: ``poke_interval`` is the
     longest pause between two looks in seconds (the first ones are short; in ``reschedule`` mode
     none is shorter than Airflow needs to see a task off, by default seven seconds), ``timeout`` the
-    time for all of the wait in seconds; ``execution_timeout`` bounds it too.
+    time for all of the wait in seconds. ``execution_timeout`` bounds all of the wait too, in every
+    mode, and ``silent_fail`` has no effect: failures that may pass are outlived anyway.
 
     :param run_id: the run (templated).
     :param thread_id: its thread (templated); ``None`` where the API has no threads.
@@ -120,6 +122,7 @@ class RunStatusSensor(BaseSensorOperator):
         self.cancel_on_kill = cancel_on_kill
         self.deferrable = deferrable
         self._watching: Backend | None = None
+        self._killed = False
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Wait: here, in the triggerer, or a look at a time."""
@@ -127,15 +130,17 @@ class RunStatusSensor(BaseSensorOperator):
 
         with self._soft_failing(), self._giving_up(), RunsHook(self.conn_id) as hook:
             self._watching = hook.backend()
-            RunLink().publish(context, hook, self.run_id, self.thread_id)
             wait = self._wait(self._started_at(context))
+            RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
                 return self._conclude(hook.follow(wait))
             run = hook.look_once(wait)
             if run and wait.is_over(run):
                 return self._conclude(run)
             if self.deferrable:
-                return defer(self, self.conn_id, wait, cancel_on_kill=self.cancel_on_kill)
+                seen = run.status.value if run else None
+                later = replace(wait, seen=seen)
+                return defer(self, self.conn_id, later, cancel_on_kill=self.cancel_on_kill)
             if wait.deadline - time.time() <= settling_time():
                 return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
@@ -145,7 +150,7 @@ class RunStatusSensor(BaseSensorOperator):
         from airflow_provider_runs.events import RunEvent
 
         with self._soft_failing(), self._giving_up():
-            return self._conclude(RunEvent.read(event))
+            return self._conclude(RunEvent.read(event, self.run_id))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -174,6 +179,7 @@ class RunStatusSensor(BaseSensorOperator):
     def on_kill(self) -> None:
         """Cancel the run, if asked to, within the seconds that Airflow leaves."""
         if self.cancel_on_kill and self._watching:
+            self._killed = True
             from airflow_provider_runs.lifeline import cancel_before_exit
             from airflow_provider_runs.models import RunRef
 
@@ -209,6 +215,16 @@ class RunStatusSensor(BaseSensorOperator):
         return datetime.fromtimestamp(next_look, UTC)
 
     def _conclude(self, run: Run) -> dict[str, Any]:
+        if self._killed:
+            # Airflow lets the task go on for a while, but this is not the end it waited for.
+            raise RunsError(
+                f"The task was killed, and run {self.run_id!r} was cancelled for it "
+                f"(connection {self.conn_id!r}, cancel_on_kill=True): it is {run.status.value!r}.",
+                conn_id=self.conn_id,
+                run_id=self.run_id,
+                thread_id=self.thread_id,
+                run=run.to_json(),
+            )
         wanted = run.status.value in self.expected_statuses
         if wanted or (not run.is_final and self.on_requires_action == "succeed"):
             return run.to_json()
@@ -310,9 +326,10 @@ def _final_statuses(words: Collection[str]) -> tuple[str, ...]:
 
 def _reason(run: Run) -> str:
     """Why the run is where it is, in the server's words, to stand at the end of a sentence."""
-    if run.last_error:
-        error = run.last_error
-        return f": {error.code}: {error.message}" if hasattr(error, "code") else f": {error}"
-    if run.incomplete_details:
-        return f": {getattr(run.incomplete_details, 'reason', run.incomplete_details)}"
-    return ". It named no reason."
+    error, details = run.last_error, run.incomplete_details
+    if error:
+        known = [getattr(error, "code", None), getattr(error, "message", None)]
+        return ": " + (": ".join(str(word) for word in known if word) or str(error))
+    if details:
+        return f": {getattr(details, 'reason', None) or details}"
+    return "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
@@ -53,11 +54,11 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 def seconds(name: str, value: float | timedelta) -> float:
     """Return a span of time as seconds.
 
-    :raises ValueError: if it is not more than zero.
+    :raises ValueError: if it is not more than zero, or has no end.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not number > 0:
-        raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be more than 0 seconds and have an end, not {value!r}")
     return number
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,7 @@ from airflow_provider_runs.errors import RunsConfigError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.settings import Settings
@@ -42,7 +42,7 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
             if isinstance(step, Send):
                 try:
                     answer = _exchange(step, client)
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
@@ -64,7 +64,7 @@ async def adrive(flow: Flow[T], client: httpx.AsyncClient) -> T:
             if isinstance(step, Send):
                 try:
                     answer = await _aexchange(step, client)
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
@@ -90,18 +90,25 @@ def _exchange(step: Send, client: httpx.Client) -> Answer:
 
 async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
     content = bytearray()
-    response = await client.send(step.request, stream=True, follow_redirects=False)
     try:
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            _check(step, content)
-    finally:
-        await response.aclose()
+        async with asyncio.timeout(step.until - time.time()):
+            response = await client.send(step.request, stream=True, follow_redirects=False)
+            try:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    _check(step, content)
+            finally:
+                await response.aclose()
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("the answer was still coming in") from error
     return Answer(response.status_code, response.headers, bytes(content))
 
 
 def _check(step: Send, content: bytearray) -> None:
-    """Stop an answer that drips in or never ends: httpx bounds each read, not all of them."""
+    """Stop an answer that drips in or never ends: httpx bounds each read, not all of them.
+
+    A blocking client cannot be stopped while headers drip in; there h11 bounds their size.
+    """
     if time.time() > step.until:
         raise httpx.ReadTimeout("the answer was still coming in")
     if len(content) > MAX_BODY:
@@ -111,23 +118,38 @@ def _check(step: Send, content: bytearray) -> None:
 def make_client(backend: Backend) -> httpx.Client:
     """Return a client for a connection, with its base URL and key; whoever makes it closes it.
 
-    :raises RunsConfigError: if its CA bundle cannot be read.
+    :raises RunsConfigError: if its CA bundle or proxy cannot be used.
     """
-    return httpx.Client(
-        base_url=backend.settings.base_url,
-        headers=backend.all_headers(),
-        params=backend.params(),
-        proxy=backend.settings.proxy,
-        verify=backend.settings.ssl_context(),
-        timeout=backend.settings.timeout,
-        limits=LIMITS,
-    )
+    settings = backend.settings
+    with _explained(settings):
+        return httpx.Client(
+            base_url=settings.base_url,
+            headers=backend.all_headers(),
+            params=backend.params(),
+            proxy=settings.proxy,
+            verify=settings.ssl_context(),
+            timeout=settings.timeout,
+            limits=LIMITS,
+        )
 
 
 async def _make_async_client(settings: Settings) -> httpx.AsyncClient:
     # Certificates take tens of milliseconds to load, which is too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
-    return httpx.AsyncClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+    with _explained(settings):
+        return httpx.AsyncClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+
+
+@contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise RunsConfigError(
+            f"Connection {settings.conn_id!r} has a SOCKS proxy, which needs another package: "
+            f"pip install 'httpx[socks]'. ({error})",
+            conn_id=settings.conn_id,
+        ) from error
 
 
 class _Shared:

@@ -11,8 +11,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow_provider_runs.models import Run
+
 __all__ = ["RunStatusTrigger"]
 
+#: Seconds for which a connection that cannot be read is looked up again, and the pauses between.
+LOOKUP_PATIENCE = 60.0
+LOOKUP_PAUSE = 3.0
 #: Cancels that outlive the trigger that began them; asyncio itself holds tasks only weakly.
 _last_calls: set[asyncio.Task[None]] = set()
 
@@ -33,6 +38,7 @@ class RunStatusTrigger(BaseTrigger):
     :param first_interval: the first pause, in seconds; by default one second, or less.
     :param stop_on_requires_action: fire also when the run waits for its caller.
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param seen: the status that is known, and was logged, already.
     :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
         later, which alone tell triggers).
     :param fire_not_before: epoch seconds before which the event is held back: Airflow fails a task
@@ -51,6 +57,7 @@ class RunStatusTrigger(BaseTrigger):
         first_interval: float | None = None,
         stop_on_requires_action: bool = False,
         cancel: bool = False,
+        seen: str | None = None,
         cancel_on_kill: bool = False,
         fire_not_before: float = 0.0,
     ) -> None:
@@ -64,6 +71,7 @@ class RunStatusTrigger(BaseTrigger):
         self.first_interval = first_interval
         self.stop_on_requires_action = stop_on_requires_action
         self.cancel = cancel
+        self.seen = seen
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
 
@@ -79,6 +87,7 @@ class RunStatusTrigger(BaseTrigger):
             "first_interval": self.first_interval,
             "stop_on_requires_action": self.stop_on_requires_action,
             "cancel": self.cancel,
+            "seen": self.seen,
             "cancel_on_kill": self.cancel_on_kill,
             "fire_not_before": self.fire_not_before,
         }
@@ -89,29 +98,45 @@ class RunStatusTrigger(BaseTrigger):
         await asyncio.to_thread(_warm_up)
         from airflow_provider_runs.errors import RunsError
         from airflow_provider_runs.events import RunEvent
-        from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.wait import Wait
 
         try:
-            event = RunEvent.of(
-                await RunsHook(self.conn_id).afollow(
-                    Wait(
-                        self.run_id,
-                        self.thread_id,
-                        started_at=self.started_at,
-                        deadline=self.deadline,
-                        poll_interval=self.poll_interval,
-                        first_interval=self.first_interval,
-                        stop_on_requires_action=self.stop_on_requires_action,
-                        cancel=self.cancel,
-                    )
-                )
-            )
+            event = RunEvent.of(await self._follow())
         except RunsError as error:
             event = RunEvent.of(error)
         if self.trigger_id is not None:  # none where `dag.test()` runs it in the worker
             await asyncio.sleep(max(0.0, self.fire_not_before - time.time()))
         yield TriggerEvent(event.to_json())
+
+    async def _follow(self) -> Run:
+        from airflow_provider_runs.errors import RunsConfigError
+        from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.wait import Wait
+
+        hook = RunsHook(self.conn_id)
+        give_up = min(time.time() + LOOKUP_PATIENCE, self.deadline)
+        while True:
+            try:
+                await hook.abackend()
+                break
+            except RunsConfigError:
+                # The task could read the connection. That it is gone for the triggerer is more
+                # likely a passing failure of what stores it, which Airflow does not tell apart.
+                if time.time() >= give_up:
+                    raise
+                await asyncio.sleep(LOOKUP_PAUSE)
+        return await hook.afollow(
+            Wait(
+                self.run_id,
+                self.thread_id,
+                started_at=self.started_at,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                first_interval=self.first_interval,
+                stop_on_requires_action=self.stop_on_requires_action,
+                cancel=self.cancel,
+                seen=self.seen,
+            )
+        )
 
     async def on_kill(self) -> None:
         """Cancel the run because a person has ended the task, if the task asked for that."""
@@ -130,7 +155,11 @@ class RunStatusTrigger(BaseTrigger):
 
         # A triggerer that stalled, and lost its triggers to another, gets this call by mistake:
         # then the task is still deferred, and its run must live.
-        state = await asyncio.to_thread(self._task_state)
+        try:
+            state = await asyncio.to_thread(self._task_state)
+        except Exception:  # whatever keeps the API server from answering
+            self.log.warning("Not cancelling run %r: its task's state is unknown", self.run_id)
+            raise
         if state == "deferred":
             self.log.warning("Not cancelling run %r: its task is still deferred", self.run_id)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_runs.client import Flow, Sleep, cancel_run, get_run
@@ -24,6 +24,8 @@ __all__ = ["Log", "Wait", "look_once", "wait_for"]
 
 #: Seconds without a single answer after which a wait gives up although its deadline is far.
 OUTAGE_TOLERANCE = 900.0
+#: Seconds that `look_once` may take, retries included.
+FIRST_LOOK = 10.0
 #: Seconds of the first pause; from there the pauses grow by a factor to the poll interval.
 FIRST_INTERVAL = 1.0
 GROWTH = 1.5
@@ -51,6 +53,7 @@ class Wait:
     :param first_interval: the first pause, in seconds; by default one second, or less.
     :param stop_on_requires_action: end the wait also when the run waits for its caller.
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param seen: the status that is known, and was logged, already.
     :raises RunsConfigError: if the poll interval is not more than zero.
     """
 
@@ -62,6 +65,7 @@ class Wait:
     first_interval: float | None = None
     stop_on_requires_action: bool = False
     cancel: bool = False
+    seen: str | None = None
 
     def __post_init__(self) -> None:
         if not self.poll_interval > 0:
@@ -114,12 +118,15 @@ def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
 def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[Run | None]:
     """Take the first step of a wait; ``None`` if it had no answer but may have one later.
 
+    It takes some seconds at most, as a task that is about to leave its worker should.
+
     :param log: gets a line with the run's status or with the failure.
     :raises RunTimeout: when the deadline has passed.
     :raises RunsError: when waiting on makes no sense.
     """
     watch = _Watch(backend.settings.conn_id, wait, log)
-    run = yield from _look(backend, wait, watch, asking=wait.cancel)
+    hurried = replace(wait, deadline=min(wait.deadline, time.time() + FIRST_LOOK))
+    run = yield from _look(backend, hurried, watch, asking=wait.cancel)
     if not (run and wait.is_over(run)):
         watch.pause()
     return run
@@ -143,15 +150,19 @@ class _Watch:
         self.conn_id = conn_id
         self.wait = wait
         self.log = log
+        self.status = RunStatus.of(wait.seen) if wait.seen else None
         self.run: Run | None = None
+        self.refused: dict[str, Any] | None = None
         self.error: RunsError | None = None
+        self.failures = 0
         self.silent_since: float | None = None
         self.pauses = wait.pauses()
 
     def saw(self, run: Run) -> None:
         """Take in the run as it is now."""
-        before = self.run and self.run.status
-        self.run, self.error, self.silent_since = run, None, None
+        before, self.status = self.status, run.status
+        self.run, self.refused = run, None
+        self.error, self.failures, self.silent_since = None, 0, None
         if run.status == before:
             return
         self.log.info(
@@ -174,18 +185,24 @@ class _Watch:
 
         :raises RunsError: the error itself, if there will be none later either.
         """
+        if isinstance(error, CancelRefused):
+            # The server answers, and may agree later: some refuse while a run starts.
+            self.failures, self.silent_since = 0, None
+            self.refused = error.run
+        else:
+            self.failures += 1
+            self.silent_since = self.silent_since or time.time()
+            silent = time.time() - self.silent_since > OUTAGE_TOLERANCE and self.failures > 2
+            if not error.transient or silent:
+                error.run = error.run or self.last_seen()
+                raise error
         if self.error is None:
             self.log.warning("%s The wait goes on.", error.message)
         self.error = error
-        if isinstance(error, CancelRefused):
-            # The server answers, and may agree later: some refuse while a run starts.
-            self.silent_since = None
-            return
-        self.silent_since = self.silent_since or time.time()
-        if not error.transient or time.time() - self.silent_since > OUTAGE_TOLERANCE:
-            if error.run is None and self.run:
-                error.run = self.run.to_json()
-            raise error
+
+    def last_seen(self) -> dict[str, Any] | None:
+        """Return the run as it was seen last, as plain JSON."""
+        return self.refused or (self.run.to_json() if self.run else None)
 
     def pause(self) -> Sleep:
         """Return the pause until the next look, which ends at the deadline at the latest.
@@ -201,16 +218,16 @@ class _Watch:
     def _timeout(self) -> RunsError:
         if isinstance(self.error, CancelRefused):
             return self.error
-        wait, run = self.wait, self.run
+        wait, run = self.wait, self.last_seen()
         waited = time.time() - wait.started_at
         last = f" Last failure: {self.error.message}" if self.error else ""
         return RunTimeout(
-            f"{_name(wait)} was not final after {waited:.0f} s "
-            f"(connection {self.conn_id!r}): {_state(run)}. {_advice(run)}{last}",
+            f"{_name(wait)} was not final after {waited:.0f} s (connection {self.conn_id!r}): "
+            f"{_state(run)}. {_advice(run)}{last}",
             conn_id=self.conn_id,
             run_id=wait.run_id,
             thread_id=wait.thread_id,
-            run=run.to_json() if run else None,
+            run=run,
         )
 
 
@@ -219,15 +236,15 @@ def _name(wait: Wait) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _state(run: Run | None) -> str:
+def _state(run: dict[str, Any] | None) -> str:
     if run is None:
         return "its status was never seen"
-    if run.status.is_known:
-        return f"it is still {run.status.value!r}"
-    return f"its status is {run.raw_status!r}, which this provider does not know"
+    if RunStatus.of(run["status"]).is_known:
+        return f"it is still {run['status']!r}"
+    return f"its status is {run['raw_status']!r}, which this provider does not know"
 
 
-def _advice(run: Run | None) -> str:
-    if run and run.status is RunStatus.CANCELLING:
+def _advice(run: dict[str, Any] | None) -> str:
+    if run and run["status"] == RunStatus.CANCELLING:
         return "The cancel was accepted but has not taken effect: look at the run on the server."
     return "It may go on and cost money: cancel it, or give it a longer timeout."

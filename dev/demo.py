@@ -116,14 +116,14 @@ def run_dag(env: dict[str, str]) -> int:
 
 def read_line(line: str, seen: dict[str, Seen], now: float) -> str | None:
     """Take in a line of the log; return what it says about a run, if anything."""
-    if match := re.match(r"HTTP (\w+) \S*/runs/(\w+)", line):
+    if match := re.match(r"HTTP (\w+) \S*/runs/([^/\s]+)", line):
         if run := seen.get(match[2]):
             run.calls += 1
         return None
-    if match := re.search(r"Started run '(\w+)': (\w+)", line):
+    if match := re.search(r"Started run '([^']+)': (\w+)", line):
         seen[match[1]] = Seen(before=match[2])
         return match[0]
-    if match := re.search(r"[Rr]un '(\w+)' on thread '\w+' is (\w+)", line):
+    if match := re.search(r"[Rr]un '([^']+)' on thread '[^']+' is (\w+)", line):
         run = seen[match[1]]
         if run.after == match[2]:
             return None

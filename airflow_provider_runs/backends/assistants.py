@@ -94,7 +94,8 @@ class AssistantsBackend(Backend):
 
     def probe(self) -> Call:
         """Return ``GET /assistants?limit=1``: it needs the key and changes nothing."""
-        return Call("list the assistants", "GET", "/assistants", params={"limit": 1})
+        params = {"limit": 1}
+        return Call("list the assistants", "GET", "/assistants", params=params, has_ids=False)
 
     def read_page(self, body: Any) -> Page:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""
@@ -114,6 +115,13 @@ class AssistantsBackend(Backend):
         if not isinstance(error, dict):
             return str(error or ""), ""
         return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
+
+    def knows_route(self, body: Any) -> bool:
+        """Return whether the body is an error in the API's form, or in that of a FastAPI server."""
+        if not isinstance(body, dict):
+            return False
+        detail = body.get("detail")  # "Not Found" is what FastAPI says of a path that it lacks
+        return isinstance(body.get("error"), dict) or (bool(detail) and detail != "Not Found")
 
     def is_gone(self) -> bool:
         """Return whether the host is OpenAI's or Azure OpenAI's own."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from airflow_provider_runs import __version__
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import Run, RunRef
 
@@ -27,6 +28,7 @@ class Call:
     :param path: appended to the base URL; its parts are percent-encoded already.
     :param ref: the run it is about, if it is about one.
     :param params: its query.
+    :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
     :param judged: error statuses that are an answer to be judged, not sent again: a cancel that is
         answered 409 may mean that the run has ended.
     """
@@ -36,6 +38,7 @@ class Call:
     path: str
     ref: RunRef | None = None
     params: Mapping[str, str | int] = field(default_factory=dict)
+    has_ids: bool = True
     judged: frozenset[int] = frozenset()
 
 
@@ -66,7 +69,8 @@ class Backend:
         """Return the headers of every call; the connection's extra ones win over ours."""
         extra = self.settings.headers
         overridden = {name.lower() for name in extra}  # whatever their spelling
-        own = {"Accept": "application/json", **self.headers()}
+        agent = f"airflow-provider-runs/{__version__}"
+        own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
         return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
 
     def params(self) -> dict[str, str]:
@@ -115,6 +119,15 @@ class Backend:
 
     def read_error(self, body: Any) -> tuple[str, str]:
         """Return the server's words for an error and its code; empty where there are none."""
+        raise NotImplementedError
+
+    def knows_route(self, body: Any) -> bool:
+        """Return whether a 404 came from this API, not from a server that has no such path.
+
+        A wrong base URL must never look like a run that does not exist.
+
+        :param body: the decoded body; ``None`` if it is no JSON.
+        """
         raise NotImplementedError
 
     def is_gone(self) -> bool:

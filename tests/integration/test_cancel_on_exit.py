@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -131,6 +132,19 @@ def test_a_signal_in_this_process_cancels_and_then_calls_who_was_to_be_called(se
         assert called == ["handler", "handler"]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def double(number):
+    return 2 * number
+
+
+def test_the_end_of_a_forked_child_is_not_the_end_of_the_task(server, run):
+    with (
+        RunsHook().cancel_on_exit(run["id"], run["thread_id"]),
+        multiprocessing.get_context("fork").Pool(2) as pool,  # ends its workers by SIGTERM
+    ):
+        assert pool.map(double, [1, 2]) == [2, 4]
+    assert server.accepted_cancels() == 0
 
 
 SCRIPT = """

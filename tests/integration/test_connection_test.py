@@ -56,7 +56,7 @@ def test_a_host_that_has_stopped_serving_this_api(server, call, connect):
     connect(host="http://api.openai.com/v1", proxy=server.url)
     ok, words = call("test_connection")
     assert not ok
-    assert "no longer serves this API" in words
+    assert "does not serve this API, or no longer" in words
     assert "another connection type" in words
 
 

@@ -199,3 +199,22 @@ def test_a_list_that_turns_in_circles_ends(server, call):
     server.fault(Fault(body=page), times=None)
     runs = list(call("list_runs", server.create_thread()))
     assert [run.id for run in runs] == ["run_1", "run_1"]
+
+
+def test_a_hook_may_be_subclassed(server):
+    class OwnHook(RunsHook):
+        pass
+
+    run = server.create_run()
+    assert OwnHook().get_run(run["id"], run["thread_id"]).id == run["id"]
+
+
+def test_a_list_whose_pages_lead_to_each_other_ends(server, call):
+    def page(name, last):
+        return {"data": [{"id": name, "status": "queued"}], "last_id": last, "has_more": True}
+
+    server.fault(Fault(body=page("run_1", "run_2")), times=1)
+    server.fault(Fault(body=page("run_2", "run_1")), times=1)
+    server.fault(Fault(body=page("run_1", "run_2")), times=None)
+    runs = list(call("list_runs", server.create_thread()))
+    assert [run.id for run in runs] == ["run_1", "run_2", "run_1"]

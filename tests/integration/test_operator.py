@@ -18,6 +18,7 @@ from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAPIError,
     RunsAuthError,
+    RunsConfigError,
     RunsError,
     RunsResponseError,
     RunTimeout,
@@ -217,6 +218,7 @@ def test_an_event_that_is_none_of_ours_fails_the_task(event):
         ("timeout", 0),
         ("poll_interval", -1),
         ("timeout", timedelta(0)),
+        ("timeout", float("inf")),
     ],
 )
 def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
@@ -265,3 +267,28 @@ def test_the_link_is_there_while_the_task_still_waits(server, connect):
         CancelRunOperator(task_id="cancel", deferrable=True, **ids).execute({"ti": ti})
     link = f"https://console.test/{run['thread_id']}/runs/{run['id']}?tab=log"
     assert ti.xcoms == {"run_link": link}
+
+
+def test_a_link_that_cannot_be_stored_does_not_keep_the_run_alive(server, connect):
+    connect(console_url="https://console.test/{run_id}")
+    run = server.create_run()
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    task = CancelRunOperator(task_id="cancel", wait_for_termination=False, **ids)
+    assert task.execute({"ti": None})["id"] == run["id"]
+    assert server.accepted_cancels() == 1
+
+
+def test_ids_that_are_none_are_named_before_a_link_is_made_of_them(server, connect):
+    connect(console_url="https://console.test/{run_id}")
+    task = CancelRunOperator(task_id="cancel", run_id=None, thread_id=server.create_thread())
+    with pytest.raises(RunsConfigError, match="run_id is empty"):
+        task.execute({"ti": Pushed()})
+
+
+def test_without_waiting_the_timeout_holds_too(server, cancel, connect):
+    connect(timeout=1, max_retries=50)
+    server.fault(Fault(delay=60), times=None)
+    begun = time.monotonic()
+    with pytest.raises(RunsError):
+        cancel(server.create_run(), wait_for_termination=False, timeout=2)
+    assert time.monotonic() - begun < 8

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_runs.airflow_errors import (
+    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -133,3 +135,29 @@ def test_the_trigger_gets_what_the_sensor_was_told(make):
 def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
     with pytest.raises(ValueError, match=name):
         RunStatusSensor(task_id="wait", run_id="run_1", **{name: value})
+
+
+def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, run, make):
+    sensor = make(cancel_on_kill=True, retries=3)
+    killing = threading.Timer(0.5, sensor.on_kill)
+    killing.start()
+    with pytest.raises(RunsError, match="The task was killed") as caught:
+        sensor.execute({})
+    killing.join()
+    assert not isinstance(caught.value, AirflowFailException)  # a retry may follow
+    assert server.run(run["id"])["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ({"message": "boom"}, "'cancelled': boom"),
+        ({"code": "server_error"}, "'cancelled': server_error"),
+        ({"odd": 1}, "'cancelled': "),
+    ],
+)
+def test_what_is_known_of_the_runs_error_is_shown(server, run, make, error, words):
+    server.end(run["id"], "failed", error)
+    with pytest.raises(RunFailed, match=words) as caught:
+        make().poke({})
+    assert "None" not in caught.value.message or "odd" in error

@@ -51,13 +51,14 @@ async def heartbeat():
 
 async def test_it_fires_when_the_run_is_final(server):
     run = server.create_run(script=RunScript(queued_for=0, runs_for=0.5))
-    assert RunEvent.read(await fire(watch(run))).status == "completed"
+    assert RunEvent.read(await fire(watch(run)), run["id"]).status == "completed"
 
 
 async def test_it_fires_with_the_error_when_its_time_is_up(server):
-    payload = await fire(watch(server.create_run(), deadline=time.time() + 0.5))
+    run = server.create_run()
+    payload = await fire(watch(run, deadline=time.time() + 0.5))
     with pytest.raises(RunTimeout, match="in_progress"):
-        RunEvent.read(payload)
+        RunEvent.read(payload, run["id"])
 
 
 async def test_it_is_stored_and_made_anew_without_loss(server):
@@ -97,7 +98,7 @@ async def test_the_end_of_one_trigger_is_not_the_end_of_another(server):
     other = asyncio.create_task(fire(watch(run)))
     await asyncio.sleep(0.3)
     ended.cancel()
-    assert RunEvent.read(await other).status == "completed"
+    assert RunEvent.read(await other, run["id"]).status == "completed"
     with pytest.raises(asyncio.CancelledError):
         await ended
     assert server.accepted_cancels() == 0
@@ -165,3 +166,21 @@ async def test_a_kill_whose_cancel_fails_is_logged_and_raises_nothing(server, ca
     server.fault(Fault(status=401), times=None)
     await watch(server.create_run(), cancel_on_kill=True).on_kill()
     assert "Could not cancel run" in "".join(capfd.readouterr())
+
+
+async def test_a_connection_that_is_away_for_a_moment_is_looked_up_again(server, monkeypatch):
+    run = server.create_run()
+    server.end(run["id"])
+    connection = server.connection()
+    monkeypatch.delenv("AIRFLOW_CONN_RUNS_DEFAULT")
+    waiting = asyncio.create_task(fire(watch(run)))
+    await asyncio.sleep(0.5)
+    assert not waiting.done()
+    monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
+    assert RunEvent.read(await waiting, run["id"]).is_final
+
+
+async def test_a_connection_that_stays_away_is_reported_at_the_deadline(server, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_RUNS_DEFAULT")
+    payload = await fire(watch(server.create_run(), deadline=time.time() + 1))
+    assert "no connection 'runs_default'" in payload["error"]["message"]

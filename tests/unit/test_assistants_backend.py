@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from airflow_provider_runs import __version__
 from airflow_provider_runs.backends import AssistantsBackend, backend_for
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
@@ -71,7 +72,8 @@ BETA = {"OpenAI-Beta": "assistants=v2"}
 )
 def test_the_headers_are_what_the_connection_says(extra, key, headers):
     assert backend(extra, key=key).headers() == headers
-    assert backend(extra, key=key).all_headers() == {**headers, "Accept": "application/json"}
+    ours = {"Accept": "application/json", "User-Agent": f"airflow-provider-runs/{__version__}"}
+    assert backend(extra, key=key).all_headers() == {**headers, **ours}
 
 
 def test_extra_headers_are_added_and_win():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from email.utils import formatdate
 
 import httpx
@@ -200,7 +201,7 @@ def test_a_404_of_a_web_server_is_not_a_missing_run(player, backend, answer, bod
 def test_a_404_of_a_retired_host_is_not_a_missing_run(player, make_backend, refusal, host):
     backend = make_backend(base_url=f"https://{host}/v1")
     for call in (get_run, cancel_run):
-        with pytest.raises(RunsServiceGone, match="no longer serves"):
+        with pytest.raises(RunsServiceGone, match="does not serve this API, or no longer"):
             player.run(call(backend, REF), refusal(404))
     assert player.sent == ["GET", "POST"]
 
@@ -340,3 +341,65 @@ def test_a_secret_that_contains_another_is_hidden_whole(player, make_backend, re
 def test_a_page_without_its_last_id_tells_it_from_its_runs(player, backend, answer, last):
     body = {"data": [{"id": "run_9", "status": "queued"}], "last_id": last, "has_more": True}
     assert player.run(list_page(backend, "thread_1", None), answer(200, body)).cursor == "run_9"
+
+
+@pytest.mark.parametrize("lost", [httpx.DecodingError("bad gzip"), httpx.TooManyRedirects("x")])
+def test_no_error_of_the_http_client_escapes(player, make_backend, lost):
+    with pytest.raises(RunsTransportError) as caught:
+        player.run(get_run(make_backend(max_retries=0), REF), lost)
+    assert caught.value.transient
+
+
+def test_an_answer_nested_without_end_is_a_garbage_answer(player, make_backend, answer):
+    with pytest.raises(RunsResponseError):
+        player.run(get_run(make_backend(max_retries=0), REF), answer(200, b"[" * 100_000))
+
+
+def test_a_number_too_large_for_json_is_nothing(player, backend, answer):
+    body = b'{"id": "run_1", "status": "failed", "temperature": 1e999, "top_p": 0.5}'
+    run = player.run(get_run(backend, REF), answer(200, body))
+    assert (run.temperature, run.top_p) == (None, 0.5)
+
+
+@pytest.mark.parametrize("call", [get_run, cancel_run])
+def test_the_end_of_another_object_is_never_taken_for_the_runs(player, make_backend, answer, call):
+    body = {"id": "batch_9", "object": "batch", "status": "completed"}
+    with pytest.raises(RunsResponseError, match="cannot be understood"):
+        player.run(call(make_backend(max_retries=0), REF), answer(200, body))
+
+
+def test_an_echoed_key_is_not_in_the_chain_of_errors_either(player, make_backend, answer, refusal):
+    backend = make_backend(max_retries=0)
+    for reply in (
+        answer(200, {"id": "run_1", "status": {"echo": "sk-secret-key"}}),
+        answer(200, b'"sk-secret-key"'),
+        refusal(400, "No.", "code of sk-secret-key", x_request_id="sk-secret-key"),
+    ):
+        with pytest.raises(RunsError) as caught:
+            player.run(get_run(backend, REF), reply)
+        assert "sk-secret-key" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_a_server_says_is_cut(player, backend, refusal):
+    with pytest.raises(RunsAPIError) as caught:
+        player.run(get_run(backend, REF), refusal(400, "m" * 9000, "c" * 9000))
+    assert len(caught.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "no Route matched with those values"},
+        {"statusCode": 404, "message": "Resource not found"},
+        {"error": "not found"},
+    ],
+)
+def test_a_404_of_a_gateway_is_not_a_missing_run(player, backend, answer, body):
+    with pytest.raises(RunsAPIError, match="base URL") as caught:
+        player.run(cancel_run(backend, REF), answer(404, body))
+    assert not isinstance(caught.value, RunNotFound)
+
+
+def test_requests_say_who_sends_them(player, backend, run_is):
+    player.run(get_run(backend, REF), run_is("queued"))
+    assert player.requests[0].headers["user-agent"].startswith("airflow-provider-runs/")

@@ -57,7 +57,7 @@ def test_a_run_survives_the_journey(status):
     sent = run(status, thread_id="t", metadata={"a": [1]}, unheard_of={"b": None})
     data = json.loads(json.dumps(RunEvent.of(sent).to_json()))
     assert data["outcome"] == ("final" if sent.is_final else "requires_action")
-    assert RunEvent.read(data) == sent
+    assert RunEvent.read(data, "run_1") == sent
 
 
 @given(
@@ -72,7 +72,7 @@ def test_an_error_survives_the_journey(kind, message, run_id, status_code, seen)
     data = json.loads(json.dumps(RunEvent.of(sent).to_json()))
     assert (data["version"], data["outcome"], data["run"]) == (1, "error", None)
     with pytest.raises(RunsError) as caught:
-        RunEvent.read(data)
+        RunEvent.read(data, "run_1")
     assert type(caught.value) is kind
     assert vars(caught.value) == vars(sent)
 
@@ -87,7 +87,7 @@ def test_no_event_can_be_made_of_a_run_that_has_not_ended(status):
 @pytest.mark.parametrize("status", OTHERS)
 def test_a_run_that_has_not_ended_is_never_read(outcome, status):
     with pytest.raises(RunsResponseError):
-        RunEvent.read(event(outcome=str(outcome), run=run(status).to_json()))
+        RunEvent.read(event(outcome=str(outcome), run=run(status).to_json()), "run_1")
 
 
 JUNK = [
@@ -97,6 +97,7 @@ JUNK = [
     *(event(run=seen) for seen in (None, {}, [], "run_1", {"id": "r"}, {"status": "completed"})),
     event(run={"id": 5, "status": "completed"}),
     event(run={"id": "r", "status": None}),
+    event(run=run("completed", id="run_2").to_json()),
     event("requires_action", outcome="final"),
     event(error=ERROR),
     event(run=None, error=ERROR),
@@ -113,20 +114,20 @@ JUNK = [
 @pytest.mark.parametrize("data", JUNK)
 def test_junk_is_a_response_error_that_says_what_to_do(data):
     with pytest.raises(RunsResponseError, match="Clear the task"):
-        RunEvent.read(data)
+        RunEvent.read(data, "run_1")
 
 
 def test_a_carried_error_of_an_unknown_type_is_the_base_error():
     data = event(outcome="error", run=None, error={**ERROR, "type": "RunsNewError"})
     with pytest.raises(RunsError, match="boom") as caught:
-        RunEvent.read(data)
+        RunEvent.read(data, "run_1")
     assert type(caught.value) is RunsError
 
 
 @given(likely_events | json_values)
 def test_whatever_arrives_is_an_ended_run_or_an_error_of_ours(data):
     try:
-        read = RunEvent.read(data)
+        read = RunEvent.read(data, "run_1")
     except RunsError:
         return
     assert data["outcome"] == ("final" if read.is_final else read.status)

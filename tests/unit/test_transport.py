@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import httpx
 import pytest
@@ -193,3 +194,23 @@ async def test_a_client_outlives_a_borrower_that_was_cancelled_while_it_was_made
     with pytest.raises(asyncio.CancelledError):
         await hasty
     assert transport.shared_clients() == []
+
+
+def test_headers_that_drip_in_do_not_hold_up_the_event_loop(make_backend):
+    async def fetch():
+        backend = make_backend(base_url=url, max_retries=0)
+        async with shared_client(backend.settings) as client:
+            return await adrive(get_run(backend, REF, deadline=time.time() + 2), client)
+
+    lines = [b"x-%d: y\r\n" % number for number in range(100)]
+    with raw_server([b"HTTP/1.1 200 OK\r\n", *lines], 0.1) as url:
+        begun = time.monotonic()
+        with pytest.raises(RunsTransportError, match="in time"):
+            asyncio.run(fetch())
+        assert time.monotonic() - begun < 5
+
+
+@pytest.mark.skipif(find_spec("socksio") is not None, reason="SOCKS works here")
+def test_a_socks_proxy_without_its_package_says_what_to_install(make_backend, fetch):
+    with pytest.raises(RunsConfigError, match=r"pip install 'httpx.socks.'"):
+        fetch(make_backend(proxy="socks5://127.0.0.1:1"))

@@ -246,3 +246,44 @@ def test_an_interval_must_be_more_than_nothing(interval):
 def test_a_wait_is_plain_json_and_back():
     todo = wait(cancel=True, first_interval=3.0)
     assert Wait(**todo.to_json()) == todo
+
+
+def test_what_ends_the_wait_is_not_said_to_be_outlived(player, backend, refusal, caplog):
+    with caplog.at_level(logging.INFO, "runs.test"), pytest.raises(RunNotFound):
+        player.run(wait_for(backend, wait(), LOG), refusal(404))
+    assert caplog.records == []
+
+
+def test_a_server_that_wants_no_retry_of_a_call_does_not_end_the_wait(
+    player, backend, run_is, refusal
+):
+    replies = (refusal(503, x_should_retry="false"), run_is("completed"))
+    assert player.run(wait_for(backend, wait(), LOG), *replies).is_final
+
+
+def test_one_look_does_not_hold_a_worker_for_a_busy_server(player, backend, refusal):
+    assert player.run(look_once(backend, wait(), LOG), refusal(429, retry_after="4")) is None
+    assert sum(player.sleeps) <= 10
+
+
+def test_rare_looks_need_more_than_two_failures_to_be_an_outage(player, make_backend, run_is):
+    backend = make_backend(max_retries=0)
+    replies = (run_is("queued"), LOST, LOST, run_is("completed"))
+    todo = wait(86_400, poll_interval=1800, first_interval=1800)
+    assert player.run(wait_for(backend, todo, LOG), *replies).is_final
+
+
+def test_a_refusal_tells_the_status_though_it_is_the_last_word(
+    player, make_backend, run_is, refusal
+):
+    replies = (refusal(409), run_is("in_progress"), LOST)
+    with pytest.raises(RunTimeout, match="still 'in_progress'"):
+        player.run(wait_for(make_backend(max_retries=0), wait(30, cancel=True), LOG), *replies)
+
+
+def test_a_status_that_was_logged_before_is_not_logged_again(player, backend, run_is, caplog):
+    with caplog.at_level(logging.INFO, "runs.test"):
+        replies = (run_is("cancelling"), run_is("cancelled"))
+        player.run(wait_for(backend, wait(seen="cancelling"), LOG), *replies)
+    (record,) = caplog.records
+    assert "is cancelled (was cancelling)" in record.getMessage()
