@@ -12,10 +12,12 @@ export AIRFLOW_HOME := $(CURDIR)/.airflow
 
 RUN := .venv/bin/python
 READY := .venv/.ready
+READY_OLDEST := .venv-oldest/.ready
+READY_BENCH := .venv-bench/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow check format lint types test e2e bench provider-info requirements \
-	clean
+.PHONY: help demo airflow check format lint types test test-oldest e2e bench provider-info \
+	requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +44,14 @@ types: $(READY) ## check the types
 test: $(READY) ## unit and integration tests, with the gate on branch coverage
 	$(RUN) -m pytest tests --ignore=tests/e2e --cov
 
+test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
+	AIRFLOW_HOME='$(AIRFLOW_HOME)/oldest' .venv-oldest/bin/python -m pytest tests/unit tests/integration
+
 e2e: $(READY) ## tests with a real scheduler, triggerer and API server; a few minutes
 	$(RUN) -m pytest tests/e2e
 
-bench: $(READY) ## run the benchmarks
-	$(RUN) -m benchmarks
+bench: $(READY) $(READY_BENCH) ## run the benchmarks and print their table; about three minutes
+	@$(RUN) -m benchmarks
 
 provider-info: $(READY) ## write airflow_provider_runs/provider_info.py anew from the backends
 	$(RUN) -m dev.provider_info airflow_provider_runs/provider_info.py
@@ -57,10 +62,18 @@ requirements: $(READY) ## pin the newest versions of dev/requirements.in in dev/
 		--no-annotate --no-header --output-file dev/requirements.txt dev/requirements.in
 
 clean: ## remove .venv and all that was made here
-	rm -rf .venv .airflow .demo dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .venv .venv-bench .venv-oldest .airflow .demo dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): dev/requirements.txt pyproject.toml dev/make_venv.sh
 	@dev/make_venv.sh '$(PYTHON)'
+	@touch $@
+
+$(READY_OLDEST): dev/requirements-oldest.txt pyproject.toml dev/make_venv.sh
+	@dev/make_venv.sh '$(PYTHON)' .venv-oldest dev/requirements-oldest.txt
+	@touch $@
+
+$(READY_BENCH): benchmarks/requirements.txt dev/requirements.txt pyproject.toml dev/make_venv.sh
+	@dev/make_venv.sh '$(PYTHON)' .venv-bench benchmarks/requirements.txt
 	@touch $@

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from airflow_provider_runs.errors import RunsError
     from airflow_provider_runs.hooks import RunsHook
     from airflow_provider_runs.models import Run, RunRef, RunStatus
-    from airflow_provider_runs.operators import CancelRunOperator
+    from airflow_provider_runs.notifications import CancelRunNotifier
+    from airflow_provider_runs.operators import CancelRunOperator, CleanupRunsOperator
     from airflow_provider_runs.sensors import RunStatusSensor
     from airflow_provider_runs.triggers import RunStatusTrigger
 
 __all__ = [
+    "CancelRunNotifier",
     "CancelRunOperator",
+    "CleanupRunsOperator",
     "Run",
     "RunRef",
     "RunStatus",
@@ -31,7 +34,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CancelRunNotifier": "notifications",
     "CancelRunOperator": "operators",
+    "CleanupRunsOperator": "operators",
     "Run": "models",
     "RunRef": "models",
     "RunStatus": "models",

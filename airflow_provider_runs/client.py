@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend, Call, Page
     from airflow_provider_runs.models import Run, RunRef
 
-__all__ = ["Answer", "Flow", "Send", "Sleep", "cancel_run", "get_run", "list_page", "probe"]
+__all__ = [
+    "Answer",
+    "Flow",
+    "Send",
+    "Sleep",
+    "cancel_run",
+    "get_run",
+    "list_page",
+    "probe",
+    "retry_after",
+]
 
 T = TypeVar("T")
 
@@ -93,13 +103,16 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     return (yield from _call(backend, backend.get(ref), _run_reader(backend, ref), deadline))
 
 
-def list_page(backend: Backend, thread_id: str, cursor: str | None) -> Flow[Page]:
+def list_page(
+    backend: Backend, thread_id: str, cursor: str | None, *, deadline: float | None = None
+) -> Flow[Page]:
     """Fetch one page of a thread's runs.
 
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
     call = backend.list_runs(thread_id, cursor)
-    return (yield from _call(backend, call, lambda a: backend.read_page(a.body()), None))
+    return (yield from _call(backend, call, lambda a: backend.read_page(a.body()), deadline))
 
 
 def probe(backend: Backend) -> Flow[None]:
@@ -216,7 +229,7 @@ def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:
     error = failures.refused(backend, call, answer, body, words, code)
     error.should_retry = _VERDICTS.get(answer.headers.get("x-should-retry", ""))
     error.transient = code not in _NO_QUOTA and _may_pass(answer.status_code)
-    error.retry_after = _retry_after(answer.headers)
+    error.retry_after = retry_after(answer.headers)
     return error
 
 
@@ -230,8 +243,11 @@ def _may_pass(status: int) -> bool:
     return status in {408, 409, 429} or status >= 500
 
 
-def _retry_after(headers: httpx.Headers) -> float | None:
-    """Seconds to leave the server alone: ``retry-after-ms``, else ``retry-after``."""
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Return the seconds to leave the server alone, if it named any.
+
+    ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
+    """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * scale

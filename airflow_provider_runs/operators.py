@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.airflow_errors import AirflowSkipException
+from airflow_provider_runs.cleanup import CleanupRunsOperator
 from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.task import (
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.models import Run
 
-__all__ = ["CancelRunOperator"]
+__all__ = ["CancelRunOperator", "CleanupRunsOperator"]
 
 _CHOICES = ("succeed", "skip", "fail")
+#: What an id is where a template had nothing to render.
+_NO_ID = frozenset({None, "", "None"})
 Choice = Literal["succeed", "skip", "fail"]
 
 
@@ -106,6 +109,15 @@ class CancelRunOperator(BaseOperator):
             poll_interval=self.poll_interval,
             cancel=True,
         )
+        if self.run_id in _NO_ID and self.on_missing != "fail":
+            # A teardown's start may have failed before there was a run.
+            self._missing(
+                RunNotFound(
+                    f"There is no run to cancel (connection {self.conn_id!r}): the task that "
+                    f"should have given run_id gave {self.run_id!r}."
+                )
+            )
+            return None
         ids = self.run_id, self.thread_id
         with RunsHook(self.conn_id) as hook:
             RunLink().publish(context, hook.backend(), wait.ref)

@@ -19,6 +19,7 @@ PROVIDER_INFO = {
     "triggers": [
         {"integration-name": "Runs", "python-modules": ["airflow_provider_runs.triggers"]}
     ],
+    "notifications": ["airflow_provider_runs.notifications.CancelRunNotifier"],
     "connection-types": [
         {
             "connection-type": "runs_assistants",

@@ -28,7 +28,7 @@ from airflow_provider_runs.errors import (
     RunTimeout,
 )
 from airflow_provider_runs.links import RunLink
-from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.status import FINAL, some_of
 from airflow_provider_runs.task import (
     UnwantedStatus,
     deadline,
@@ -38,6 +38,7 @@ from airflow_provider_runs.task import (
     seconds,
     settling_time,
 )
+from airflow_provider_runs.watched import WATCHED_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -83,7 +84,8 @@ class RunStatusSensor(BaseSensorOperator):
         cancelled also when waiting fails for good, as with a refused key.
     :param cancel_timeout: seconds for the run to be final after that cancel.
     :param cancel_on_kill: cancel the run when the task is killed: marked failed, cleared, stopped.
-        For deferred tasks this takes Airflow 3.3; earlier ones do not tell triggers.
+        For deferred tasks this takes Airflow 3.3; earlier ones do not tell triggers. In
+        ``reschedule`` mode the sensor then waits in the triggerer too, which alone is told.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :raises RunFailed: when the run ended in another status than expected.
@@ -113,7 +115,7 @@ class RunStatusSensor(BaseSensorOperator):
         self.run_id = run_id
         self.thread_id = thread_id
         self.conn_id = conn_id
-        self.expected_statuses = _final_statuses(expected_statuses)
+        self.expected_statuses = some_of("expected_statuses", expected_statuses, FINAL)
         self.on_requires_action = one_of(
             "on_requires_action", on_requires_action, ("wait", "fail", "succeed")
         )
@@ -137,7 +139,9 @@ class RunStatusSensor(BaseSensorOperator):
             run = hook.look_once(wait)
             if run and wait.is_over(run):
                 return self._conclude(run)
-            if self.deferrable:
+            if self.deferrable or self._must_hear_of_kills():
+                if self.cancel_on_kill:
+                    context["ti"].xcom_push(key=WATCHED_RUN, value=self.run_id)
                 seen = run.status.value if run else None
                 later = replace(wait, seen=seen)
                 return defer(self, self.conn_id, later, cancel_on_kill=self.cancel_on_kill)
@@ -184,6 +188,18 @@ class RunStatusSensor(BaseSensorOperator):
             from airflow_provider_runs.models import RunRef
 
             cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
+
+    def _must_hear_of_kills(self) -> bool:
+        """Whether to wait in the triggerer although the mode is ``reschedule``.
+
+        Nobody is told when a person ends a task between two looks. A trigger is, and takes no
+        worker slot either.
+        """
+        if not (self.reschedule and self.cancel_on_kill):
+            return False
+        from airflow.triggers.base import BaseTrigger
+
+        return hasattr(BaseTrigger, "on_kill")
 
     def _started_at(self, context: Context) -> float:
         """When the wait began, in epoch seconds: rescheduled looks belong to one wait."""
@@ -314,14 +330,6 @@ class RunStatusSensor(BaseSensorOperator):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
-
-
-def _final_statuses(words: Collection[str]) -> tuple[str, ...]:
-    words = (words,) if isinstance(words, str) else tuple(words)
-    final = [status.value for status in RunStatus if status.is_final]
-    if not words or not set(words) <= set(final):
-        raise ValueError(f"expected_statuses must be some of {', '.join(final)}, not {words!r}")
-    return tuple(str(word) for word in words)
 
 
 def _reason(run: Run) -> str:

@@ -14,6 +14,7 @@ from airflow_provider_runs.errors import RunFailed
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
+    from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_runs.wait import Wait
 
@@ -22,6 +23,7 @@ __all__ = [
     "deadline",
     "default_deferrable",
     "defer",
+    "leave",
     "one_of",
     "seconds",
     "settling_time",
@@ -97,15 +99,21 @@ def defer(
     """
     from airflow_provider_runs.triggers import RunStatusTrigger
 
-    now = time.time()
-    task.defer(
-        trigger=RunStatusTrigger(
-            conn_id=conn_id,
-            cancel_on_kill=cancel_on_kill,
-            fire_not_before=now + settling_time(),
-            **wait.to_json(),
-        ),
-        method_name="execute_complete",
-        timeout=timedelta(seconds=max(0.0, wait.deadline - now) + NET),
+    trigger = RunStatusTrigger(
+        conn_id=conn_id,
+        cancel_on_kill=cancel_on_kill,
+        fire_not_before=time.time() + settling_time(),
+        **wait.to_json(),
     )
+    leave(task, trigger, wait.deadline)
+
+
+def leave(task: BaseOperator, trigger: BaseTrigger, until: float) -> NoReturn:
+    """Leave the worker until a trigger fires; ``execute_complete`` gets its event.
+
+    :param until: the trigger's own deadline, in epoch seconds.
+    :raises TaskDeferred: always.
+    """
+    net = timedelta(seconds=max(0.0, until - time.time()) + NET)
+    task.defer(trigger=trigger, method_name="execute_complete", timeout=net)
     raise AssertionError  # pragma: no cover - `defer` always raises

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from airflow_provider_runs.client import Answer, Flow, Send
+from airflow_provider_runs.client import LAST_LOOK, Answer, Flow, Send, retry_after
 from airflow_provider_runs.errors import RunsConfigError
 
 if TYPE_CHECKING:
@@ -53,9 +53,14 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
-async def adrive(flow: Flow[T], client: httpx.AsyncClient) -> T:
+async def adrive(
+    flow: Flow[T], client: httpx.AsyncClient, gate: asyncio.Semaphore | None = None
+) -> T:
     """Run a flow to its end without blocking the event loop.
 
+    On a shared client a pause that the server asks one flow for holds up the others too.
+
+    :param gate: bounds how many requests of those who share it are on their way at once.
     :raises RunsError: what the flow raises.
     """
     try:
@@ -63,7 +68,8 @@ async def adrive(flow: Flow[T], client: httpx.AsyncClient) -> T:
         while True:
             if isinstance(step, Send):
                 try:
-                    answer = await _aexchange(step, client)
+                    async with gate or nullcontext():
+                        answer = await _aexchange(step, client)
                 except httpx.RequestError as error:
                     step = flow.throw(error)
                 else:
@@ -90,6 +96,9 @@ def _exchange(step: Send, client: httpx.Client) -> Answer:
 
 async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
     content = bytearray()
+    limit = client if isinstance(client, SharedClient) else None
+    if limit:
+        await limit.rest(step.until)
     try:
         async with asyncio.timeout(step.until - time.time()):
             response = await client.send(step.request, stream=True, follow_redirects=False)
@@ -101,7 +110,10 @@ async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
                 await response.aclose()
     except TimeoutError as error:
         raise httpx.ReadTimeout("the answer was still coming in") from error
-    return Answer(response.status_code, response.headers, bytes(content))
+    answer = Answer(response.status_code, response.headers, bytes(content))
+    if limit:
+        limit.heed(answer)
+    return answer
 
 
 def _check(step: Send, content: bytearray) -> None:
@@ -133,11 +145,28 @@ def make_client(backend: Backend) -> httpx.Client:
         )
 
 
-async def _make_async_client(settings: Settings) -> httpx.AsyncClient:
+class SharedClient(httpx.AsyncClient):
+    """A client that remembers for all its users how long its server wants to be left alone."""
+
+    quiet_until = 0.0  # epoch seconds
+
+    async def rest(self, until: float) -> None:
+        """Sleep until the server may be asked again, but let a request be sent by ``until``."""
+        pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+    def heed(self, answer: Answer) -> None:
+        """Take in what an answer says of the server's load."""
+        if answer.status_code in {429, 503} and (seconds := retry_after(answer.headers)):
+            self.quiet_until = max(self.quiet_until, time.time() + seconds)
+
+
+async def _make_async_client(settings: Settings) -> SharedClient:
     # Certificates take tens of milliseconds to load, which is too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
     with _explained(settings):
-        return httpx.AsyncClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+        return SharedClient(verify=context, proxy=settings.proxy, limits=LIMITS)
 
 
 @contextmanager
@@ -164,14 +193,14 @@ class _Shared:
 _shared: WeakKeyDictionary[AbstractEventLoop, dict[object, _Shared]] = WeakKeyDictionary()
 
 
-def shared_clients() -> list[httpx.AsyncClient]:
+def shared_clients() -> list[SharedClient]:
     """Return the clients that are open on this event loop; for tests and for the curious."""
     clients = _shared.get(asyncio.get_running_loop(), {})
     return [shared.client.result() for shared in clients.values() if shared.client.done()]
 
 
 @asynccontextmanager
-async def shared_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def shared_client(settings: Settings) -> AsyncIterator[SharedClient]:
     """Lend the client that this event loop has for a connection; the last one out closes it.
 
     :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.

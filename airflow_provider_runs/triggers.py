@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_runs.watched import WATCHED_RUN
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.hooks import RunsHook
     from airflow_provider_runs.models import Run
 
-__all__ = ["RunStatusTrigger"]
+__all__ = ["RunStatusTrigger", "SweepTrigger"]
 
 #: Seconds for which a connection that cannot be read is looked up again, and the pauses between.
 LOOKUP_PATIENCE = 60.0
@@ -103,27 +107,15 @@ class RunStatusTrigger(BaseTrigger):
             event = RunEvent.of(await self._follow())
         except RunsError as error:
             event = RunEvent.of(error)
-        if self.trigger_id is not None:  # none where `dag.test()` runs it in the worker
-            await asyncio.sleep(max(0.0, self.fire_not_before - time.time()))
+        await _hold_back(self)
         yield TriggerEvent(event.to_json())
 
     async def _follow(self) -> Run:
-        from airflow_provider_runs.errors import RunsConfigError
         from airflow_provider_runs.hooks import RunsHook
         from airflow_provider_runs.wait import Wait
 
         hook = RunsHook(self.conn_id)
-        give_up = min(time.time() + LOOKUP_PATIENCE, self.deadline)
-        while True:
-            try:
-                await hook.abackend()
-                break
-            except RunsConfigError:
-                # The task could read the connection. That it is gone for the triggerer is more
-                # likely a passing failure of what stores it, which Airflow does not tell apart.
-                if time.time() >= give_up:
-                    raise
-                await asyncio.sleep(LOOKUP_PAUSE)
+        await _patient_backend(hook, self.deadline)
         return await hook.afollow(
             Wait(
                 self.run_id,
@@ -153,15 +145,13 @@ class RunStatusTrigger(BaseTrigger):
         from airflow_provider_runs.errors import RunsError
         from airflow_provider_runs.hooks import RunsHook
 
-        # A triggerer that stalled, and lost its triggers to another, gets this call by mistake:
-        # then the task is still deferred, and its run must live.
         try:
-            state = await asyncio.to_thread(self._task_state)
+            still_watched = await asyncio.to_thread(self._is_still_watched)
         except Exception:  # whatever keeps the API server from answering
             self.log.warning("Not cancelling run %r: its task's state is unknown", self.run_id)
             raise
-        if state == "deferred":
-            self.log.warning("Not cancelling run %r: its task is still deferred", self.run_id)
+        if still_watched:
+            self.log.warning("Not cancelling run %r: its task still waits for it", self.run_id)
             return
         try:
             run = await RunsHook(self.conn_id).acancel_run(self.run_id, self.thread_id)
@@ -170,16 +160,93 @@ class RunStatusTrigger(BaseTrigger):
         else:
             self.log.info("Run %r of an ended task is %s", self.run_id, run.status.value)
 
-    def _task_state(self) -> str | None:
+    def _is_still_watched(self) -> bool:
+        """Whether the task waits for this run, so that the kill is a mistake.
+
+        A triggerer that stalled, and lost its triggers to another, tells all of them of a kill
+        when it wakes up. The task is deferred then. It is so, too, when it was cleared and its
+        next try has deferred already; but that one may wait for another run.
+        """
+        from airflow.providers.common.compat.sdk import XCom
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         ti = self.task_instance
         if ti is None:
-            return None
+            return False
         states = RuntimeTaskInstance.get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
         )
-        return next(iter(states.get(ti.run_id, {}).values()), None)
+        if "deferred" not in states.get(ti.run_id, {}).values():
+            return False
+        watched = XCom.get_value(ti_key=ti, key=WATCHED_RUN)
+        return watched is None or bool(watched == self.run_id)
+
+
+class SweepTrigger(BaseTrigger):
+    """Cancels the matching runs of some threads and waits until they are final.
+
+    Fires one event: the report, see ``sweep.read_report``. A triggerer that starts anew sweeps
+    anew, which does no harm: what is cancelled already is not cancelled again.
+
+    :param conn_id: the Airflow connection.
+    :param todo: the sweep, as plain JSON: the keyword arguments of ``sweep.Sweep``.
+    :param fire_not_before: see ``RunStatusTrigger``.
+    """
+
+    def __init__(self, *, conn_id: str, todo: dict[str, Any], fire_not_before: float = 0.0) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow left it so
+        self.conn_id = conn_id
+        self.todo = todo
+        self.fire_not_before = fire_not_before
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the parameters, as plain JSON."""
+        return f"{__name__}.SweepTrigger", {
+            "conn_id": self.conn_id,
+            "todo": self.todo,
+            "fire_not_before": self.fire_not_before,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Sweep, and fire the one event."""
+        await asyncio.to_thread(_warm_up)
+        from airflow_provider_runs.errors import RunsError
+        from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.sweep import Sweep, report_of, sweep
+
+        todo = Sweep(**self.todo)
+        try:
+            backend = await _patient_backend(RunsHook(self.conn_id), todo.deadline or 0.0)
+            event = report_of(await sweep(backend, todo, self.log))
+        except RunsError as error:
+            event = report_of(error)
+        await _hold_back(self)
+        yield TriggerEvent(event)
+
+
+async def _hold_back(trigger: RunStatusTrigger | SweepTrigger) -> None:
+    if trigger.trigger_id is not None:  # none where `dag.test()` runs it in the worker
+        await asyncio.sleep(max(0.0, trigger.fire_not_before - time.time()))
+
+
+async def _patient_backend(hook: RunsHook, deadline: float) -> Backend:
+    """Look a connection up, for a while also if it cannot be read.
+
+    The task could read it. That it is gone for the triggerer is more likely a passing failure of
+    what stores it, which Airflow does not tell apart.
+
+    :raises RunsConfigError: if it still cannot be read when the while is over.
+    """
+    from airflow_provider_runs.errors import RunsConfigError
+
+    give_up = min(time.time() + LOOKUP_PATIENCE, deadline)
+    while True:
+        try:
+            return await hook.abackend()
+        except RunsConfigError:
+            if time.time() >= give_up:
+                raise
+        await asyncio.sleep(LOOKUP_PAUSE)
 
 
 def _warm_up() -> None:

@@ -40,6 +40,7 @@ def build() -> dict[str, Any]:
         "operators": modules("operators"),
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
+        "notifications": [f"{PACKAGE}.notifications.CancelRunNotifier"],
         "connection-types": [backend.form.connection_type() for backend in BACKENDS],
         "extra-links": [f"{PACKAGE}.links.RunLink"],
     }

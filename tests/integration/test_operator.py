@@ -249,19 +249,9 @@ def test_no_error_holds_the_key(server, cancel, connect):
         assert "sk-very-secret" not in repr(caught.value.to_json())
 
 
-class Pushed:
-    """The part of a task instance that takes XComs."""
-
-    def __init__(self):
-        self.xcoms = {}
-
-    def xcom_push(self, key, value):
-        self.xcoms[key] = value
-
-
-def test_the_link_is_there_while_the_task_still_waits(server, connect):
+def test_the_link_is_there_while_the_task_still_waits(server, connect, ti):
     connect(console_url="https://console.test/{thread_id}/runs/{run_id}?tab=log")
-    run, ti = server.create_run(), Pushed()
+    run = server.create_run()
     ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
     with pytest.raises(TaskDeferred):
         CancelRunOperator(task_id="cancel", deferrable=True, **ids).execute({"ti": ti})
@@ -278,11 +268,11 @@ def test_a_link_that_cannot_be_stored_does_not_keep_the_run_alive(server, connec
     assert server.accepted_cancels() == 1
 
 
-def test_ids_that_are_none_are_named_before_a_link_is_made_of_them(server, connect):
+def test_ids_that_are_none_are_named_before_a_link_is_made_of_them(server, connect, ti):
     connect(console_url="https://console.test/{run_id}")
     task = CancelRunOperator(task_id="cancel", run_id=None, thread_id=server.create_thread())
     with pytest.raises(RunsConfigError, match="run_id is empty"):
-        task.execute({"ti": Pushed()})
+        task.execute({"ti": ti})
 
 
 def test_without_waiting_the_timeout_holds_too(server, cancel, connect):
@@ -292,3 +282,11 @@ def test_without_waiting_the_timeout_holds_too(server, cancel, connect):
     with pytest.raises(RunsError):
         cancel(server.create_run(), wait_for_termination=False, timeout=2)
     assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize("run_id", [None, "", "None"])
+def test_a_teardown_whose_start_gave_no_run_has_nothing_to_do(run_task, run_id):
+    ids = {"run_id": run_id, "thread_id": None}
+    assert run_task(CancelRunOperator(task_id="c", on_missing="succeed", **ids)) is None
+    with pytest.raises(AirflowSkipException, match="There is no run to cancel"):
+        run_task(CancelRunOperator(task_id="c", on_missing="skip", **ids))

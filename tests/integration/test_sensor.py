@@ -26,23 +26,13 @@ from airflow_provider_runs.testing import Fault, RunScript
 INF = float("inf")
 
 
-class RescheduledTask:
-    """The part of a task instance that knows of earlier looks."""
-
-    def __init__(self):
-        self.first = None
-
-    def get_first_reschedule_date(self, context):
-        return self.first
-
-
 @pytest.fixture(params=["poke", "reschedule", "deferred"])
 def mode(request):
     return request.param
 
 
 @pytest.fixture
-def sense(mode, run_task):
+def sense(mode, run_task, ti):
     """Return a function that runs a sensor for a run to its end."""
 
     def sense(run, **kwargs):
@@ -50,12 +40,12 @@ def sense(mode, run_task):
         defaults = {"poke_interval": 0.2, "timeout": 20, "deferrable": False, **changes}
         ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
         task = RunStatusSensor(task_id="wait", **ids, **{**defaults, **kwargs})
-        ti = RescheduledTask()
+        ti.first_look = None
         while True:
             try:
                 return run_task(task, {"ti": ti})
             except AirflowRescheduleException as later:
-                ti.first = ti.first or datetime.now(UTC)
+                ti.first_look = ti.first_look or datetime.now(UTC)
                 time.sleep(max(0, later.reschedule_date.timestamp() - time.time()))
 
     return sense
@@ -214,15 +204,14 @@ def test_an_unusable_connection_is_no_reason_to_try_a_cancel(sense, connect):
 
 
 @pytest.fixture
-def look_once(server):
+def look_once(server, ti):
     """Return a function that lets a rescheduled sensor look, and says when it looks again."""
 
     def look_once(first=None, **kwargs):
         run = server.create_run()
         ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
         task = RunStatusSensor(task_id="wait", mode="reschedule", **ids, **kwargs)
-        ti = RescheduledTask()
-        ti.first = first
+        ti.first_look = first
         with pytest.raises(AirflowRescheduleException) as caught:
             task.execute({"ti": ti})
         return caught.value.reschedule_date.timestamp() - time.time()

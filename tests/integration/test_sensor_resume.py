@@ -6,10 +6,11 @@ import json
 import threading
 
 import pytest
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_runs.airflow_errors import (
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
@@ -87,38 +88,45 @@ def test_one_look_is_enough_for_poke(server, run, make):
         make().poke({})
 
 
-def test_a_killed_sensor_cancels_only_if_asked(server, run, make):
+def test_a_killed_sensor_cancels_only_if_asked(server, run, make, ti):
     for asked in (False, True):
         sensor = make(cancel_on_kill=asked, deferrable=True)
         sensor.on_kill()  # before it began: there is nothing to know yet
         with pytest.raises(TaskDeferred):
-            sensor.execute({})
+            sensor.execute({"ti": ti})
         sensor.on_kill()
         assert server.accepted_cancels() == asked
     assert server.run(run["id"])["status"] in {"cancelling", "cancelled"}
 
 
-def test_a_killed_sensor_whose_cancel_fails_says_so_and_raises_nothing(server, make, capfd):
+def test_a_killed_sensor_whose_cancel_fails_says_so_and_raises_nothing(server, make, capfd, ti):
     sensor = make(cancel_on_kill=True, deferrable=True)
     with pytest.raises(TaskDeferred):
-        sensor.execute({})
+        sensor.execute({"ti": ti})
     server.fault(Fault(status=403), times=None)
     sensor.on_kill()
     assert "Could not cancel run" in "".join(capfd.readouterr())
 
 
-def test_the_trigger_gets_what_the_sensor_was_told(make):
+def test_the_trigger_gets_what_the_sensor_was_told(run, make, ti):
     sensor = make(
         deferrable=True, cancel_on_kill=True, on_requires_action="fail", exponential_backoff=True
     )
     with pytest.raises(TaskDeferred) as caught:
-        sensor.execute({})
+        sensor.execute({"ti": ti})
     _, kwargs = caught.value.trigger.serialize()
     assert kwargs["cancel_on_kill"]
     assert kwargs["stop_on_requires_action"]
     assert (kwargs["first_interval"], kwargs["poll_interval"]) == (0.2, 20)
     assert json.loads(json.dumps(kwargs)) == kwargs
     assert TriggerEvent(kwargs)
+    assert ti.xcoms == {"watched_run": run["id"]}
+
+
+def test_a_rescheduled_sensor_that_must_hear_of_kills_waits_in_the_triggerer(make, ti):
+    expected = TaskDeferred if hasattr(BaseTrigger, "on_kill") else AirflowRescheduleException
+    with pytest.raises(expected):
+        make(mode="reschedule", cancel_on_kill=True).execute({"ti": ti})
 
 
 @pytest.mark.parametrize(
@@ -137,12 +145,12 @@ def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
         RunStatusSensor(task_id="wait", run_id="run_1", **{name: value})
 
 
-def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, run, make):
+def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, run, make, ti):
     sensor = make(cancel_on_kill=True, retries=3)
     killing = threading.Timer(0.5, sensor.on_kill)
     killing.start()
     with pytest.raises(RunsError, match="The task was killed") as caught:
-        sensor.execute({})
+        sensor.execute({"ti": ti})
     killing.join()
     assert not isinstance(caught.value, AirflowFailException)  # a retry may follow
     assert server.run(run["id"])["status"] == "cancelled"

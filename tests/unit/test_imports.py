@@ -15,7 +15,7 @@ FOLDER = Path(airflow_provider_runs.__file__).parent
 
 #: From the innermost to the outermost: a module may import only from layers above its own line.
 LAYERS = (
-    {"airflow_errors", "base_url", "errors", "forms", "provider_info", "status"},
+    {"airflow_errors", "base_url", "errors", "forms", "provider_info", "status", "watched"},
     {"", "models", "settings"},
     {"backends.base", "events"},
     {"backends.assistants"},
@@ -23,15 +23,19 @@ LAYERS = (
     {"failures"},
     {"client"},
     {"transport", "wait"},
-    {"lifeline"},
+    {"lifeline", "sweep"},
     {"hooks"},
     {"links", "triggers"},
     {"task"},
-    {"operators", "sensors"},
+    {"cleanup", "notifications", "sensors"},
+    {"operators"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 #: Only these may import Airflow.
-OUTER = {"airflow_errors", "hooks", "links", "operators", "sensors", "task", "triggers"}
+OUTER = {
+    *("airflow_errors", "cleanup", "hooks", "links", "notifications", "operators", "sensors"),
+    *("task", "triggers"),
+}
 
 
 def name_of(file: Path) -> str:

@@ -1,0 +1,146 @@
+"""The operator that sweeps threads: cancels every active run that matches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow.sdk import BaseOperator
+
+from airflow_provider_runs.errors import CancelRefused, RunTimeout
+from airflow_provider_runs.status import ACTIVE, some_of
+from airflow_provider_runs.task import (
+    deadline,
+    default_deferrable,
+    leave,
+    one_of,
+    seconds,
+    settling_time,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import timedelta
+
+    from airflow.sdk import Context
+
+    from airflow_provider_runs.sweep import Sweep, Swept
+
+__all__ = ["CleanupRunsOperator"]
+
+
+class CleanupRunsOperator(BaseOperator):
+    """Cancels every matching run of some threads and waits until all are final.
+
+    One bad run never stops the rest: the task goes through all of them, and fails at its end if
+    any could not be confirmed. Returns the report as plain JSON: for each run its thread, its
+    status before and after, its age in seconds and the result (``sweep.Swept``).
+
+    :param thread_ids: the threads (templated).
+    :param conn_id: the Airflow connection (templated).
+    :param older_than: only runs that were created that long ago, as timedelta or in seconds; by
+        default of any age. A run whose server does not say when it was created is left alone.
+    :param statuses: only runs in these statuses; by default all the active ones.
+    :param metadata: only runs with at least these entries in their metadata (templated).
+    :param max_concurrency: how many requests are on their way at once.
+    :param dry_run: find the runs and cancel none.
+    :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
+    :param poll_interval: longest pause between two looks at a run, in seconds.
+    :param on_error: what a run is that could not be confirmed: ``fail`` or ``warn``.
+    :param deferrable: sweep in the triggerer, without a worker slot; by default as
+        ``[operators] default_deferrable`` says.
+    :raises CancelRefused: with ``on_error="fail"``, if a cancel was refused.
+    :raises RunTimeout: with ``on_error="fail"``, if another run or thread could not be confirmed.
+    :raises RunsError: if the connection cannot be used.
+    """
+
+    template_fields: Sequence[str] = ("thread_ids", "conn_id", "metadata")
+    ui_color = "#f6e7d5"
+
+    def __init__(
+        self,
+        *,
+        thread_ids: Collection[str] | str,
+        conn_id: str = "runs_default",
+        older_than: timedelta | float | None = None,
+        statuses: Collection[str] = ACTIVE,
+        metadata: dict[str, Any] | None = None,
+        max_concurrency: int = 8,
+        dry_run: bool = False,
+        timeout: float | timedelta = 600.0,
+        poll_interval: float | timedelta = 5.0,
+        on_error: Literal["fail", "warn"] = "fail",
+        deferrable: bool = default_deferrable(),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.thread_ids = thread_ids
+        self.conn_id = conn_id
+        self.older_than = seconds("older_than", older_than) if older_than else 0.0
+        self.statuses = some_of("statuses", statuses, ACTIVE)
+        self.metadata = metadata
+        if max_concurrency < 1:
+            raise ValueError(f"max_concurrency must be 1 or more, not {max_concurrency!r}")
+        self.max_concurrency = max_concurrency
+        self.only_report = dry_run  # `dry_run` is a method of every operator
+        self.timeout = seconds("timeout", timeout)
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.on_error = one_of("on_error", on_error, ("fail", "warn"))
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Sweep, here or in the triggerer."""
+        from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.sweep import sweep
+
+        todo = self._todo()
+        backend = RunsHook(self.conn_id).backend()
+        if not self.deferrable:
+            return self._conclude(asyncio.run(sweep(backend, todo, self.log)))
+        from airflow_provider_runs.triggers import SweepTrigger
+
+        trigger = SweepTrigger(
+            conn_id=self.conn_id,
+            todo=todo.to_json(),
+            fire_not_before=time.time() + settling_time(),
+        )
+        return leave(self, trigger, todo.deadline or time.time())
+
+    def execute_complete(self, context: Context, event: Any) -> list[dict[str, Any]]:
+        """Take the report from the trigger's event."""
+        from airflow_provider_runs.sweep import read_report
+
+        return self._conclude(read_report(event))
+
+    def _todo(self) -> Sweep:
+        from airflow_provider_runs.sweep import Sweep
+
+        threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
+        return Sweep(
+            list(dict.fromkeys(threads)),
+            statuses=self.statuses,
+            metadata=self.metadata,
+            older_than=self.older_than,
+            max_concurrency=self.max_concurrency,
+            deadline=deadline(time.time(), self.timeout, self.execution_timeout),
+            poll_interval=self.poll_interval,
+            dry_run=self.only_report,
+        )
+
+    def _conclude(self, report: Sequence[Swept]) -> list[dict[str, Any]]:
+        from airflow_provider_runs.sweep import Result, table
+
+        self.log.info("%d runs matched\n%s", len(report), table(report))
+        bad = [line for line in report if line.result.is_failure]
+        if bad:
+            words = (
+                f"{len(bad)} of {len(report)} runs could not be confirmed as ended (connection "
+                f"{self.conn_id!r}); they may go on. The first: {bad[0].error}"
+            )
+            if self.on_error == "fail":
+                refused = any(line.result is Result.REFUSED for line in bad)
+                kind = CancelRefused if refused else RunTimeout
+                raise kind(words, conn_id=self.conn_id, run_id=bad[0].run_id)
+            self.log.warning("%s", words)
+        return [line.to_json() for line in report]

@@ -1,0 +1,131 @@
+"""The notifier: cancels runs from Airflow's callbacks and deadline alerts."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+from airflow_provider_runs.status import ACTIVE, some_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_provider_runs.backends import Backend
+
+__all__ = ["CancelRunNotifier"]
+
+
+class CancelRunNotifier(BaseNotifier):
+    """Cancels a run, or the matching active runs of a thread, when Airflow calls back.
+
+    For ``on_failure_callback``, ``on_skipped_callback`` and ``on_retry_callback``, and as the
+    ``AsyncCallback`` of a ``DeadlineAlert``, whose context holds ``dag_run`` and ``deadline`` but
+    no XComs: there the ids come from ``dag_run.conf``, or the thread's runs are listed. It asks
+    for the cancel and waits for no effect, logs a line for each run, and raises nothing into
+    Airflow's machinery.
+
+    :param run_id: the run (templated); ``None`` for all that match on the thread.
+    :param thread_id: the thread (templated); ``None`` where the API has no threads.
+    :param conn_id: the Airflow connection (templated).
+    :param statuses: without ``run_id``: runs in these statuses; by default the active ones.
+    :param metadata: without ``run_id``: runs with at least these entries in their metadata
+        (templated).
+    :param max_concurrency: how many requests are on their way at once.
+    """
+
+    template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id", "metadata")
+
+    def __init__(
+        self,
+        *,
+        run_id: str | None = None,
+        thread_id: str | None = None,
+        conn_id: str = "runs_default",
+        statuses: Collection[str] = ACTIVE,
+        metadata: dict[str, Any] | None = None,
+        max_concurrency: int = 8,
+        context: Context | None = None,
+        **_: Any,  # what else a callback is given
+    ) -> None:
+        super().__init__(context)
+        self.run_id = run_id
+        self.thread_id = thread_id
+        self.conn_id = conn_id
+        self.statuses = some_of("statuses", statuses, ACTIVE)
+        self.metadata = metadata
+        self.max_concurrency = max_concurrency
+
+    def __call__(self, *args: Any) -> None:
+        """Cancel, from a callback of Airflow's; whatever goes wrong is only logged."""
+        try:
+            super().__call__(*args)
+        except Exception:
+            self.log.exception("Cancelling from a callback failed")
+
+    def notify(self, context: Context) -> None:
+        """Cancel, blocking; called after the templates have been rendered.
+
+        :param context: of the callback; the templates have used it.
+        """
+        from airflow_provider_runs.hooks import RunsHook
+
+        backend = RunsHook(self.conn_id).backend()
+        # In a thread of its own, as nobody knows whether this one runs an event loop already.
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(lambda: asyncio.run(self._cancel(backend))).result()
+
+    async def async_notify(self, context: Context) -> None:
+        """Cancel, for asyncio: in the triggerer, for a ``DeadlineAlert``.
+
+        :param context: of the callback; the templates have used it.
+        """
+        from airflow_provider_runs.hooks import RunsHook
+
+        try:
+            await self._cancel(await RunsHook(self.conn_id).abackend())
+        except Exception:
+            self.log.exception("Cancelling from a callback failed")
+
+    def __await__(self) -> Generator[Any, None, None]:
+        """Render the templates and cancel; whatever goes wrong is only logged."""
+        return self._render_and_cancel().__await__()
+
+    async def _render_and_cancel(self) -> None:
+        try:
+            self._update_context(self.context)
+            self.render_template_fields(self.context)
+        except Exception:
+            self.log.exception("Cancelling from a callback failed")
+        else:
+            await self.async_notify(self.context)
+
+    async def _cancel(self, backend: Backend) -> None:
+        from airflow_provider_runs.errors import RunsError
+        from airflow_provider_runs.sweep import Sweep, cancel_one, sweep
+
+        if self.run_id in _NO_ID and self.thread_id in _NO_ID:
+            self.log.warning("There is neither a run_id nor a thread_id: nothing to cancel")
+            return
+        if self.run_id not in _NO_ID:
+            try:
+                await cancel_one(backend, str(self.run_id), self.thread_id, self.log)
+            except RunsError as error:
+                self.log.warning("%s", error.message)
+            return
+        todo = Sweep(
+            [str(self.thread_id)],
+            statuses=self.statuses,
+            metadata=self.metadata,
+            max_concurrency=self.max_concurrency,
+        )
+        if not await sweep(backend, todo, self.log):
+            self.log.info("No run on thread %r matches: nothing to cancel", self.thread_id)
+
+
+#: What an id is where a template had nothing to render.
+_NO_ID = frozenset({None, "", "None"})

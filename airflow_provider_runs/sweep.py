@@ -1,0 +1,287 @@
+"""Sweeping threads: cancelling every active run that matches, some at a time, and reporting each.
+
+One bad run, or one bad thread, never stops the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.client import cancel_run, list_page
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunNotFound,
+    RunsError,
+    RunsResponseError,
+    RunTimeout,
+)
+from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.status import ACTIVE, RunStatus
+from airflow_provider_runs.transport import adrive, shared_client
+from airflow_provider_runs.wait import Wait, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    import httpx
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.client import Flow
+    from airflow_provider_runs.models import Run
+    from airflow_provider_runs.wait import Log
+
+__all__ = ["Result", "Sweep", "Swept", "cancel_one", "read_report", "report_of", "sweep", "table"]
+
+
+class Result(StrEnum):
+    """What came of a run in a sweep.
+
+    ``ended``: otherwise than by the cancel, before it or in spite of it. ``asked``: the cancel was
+    accepted and nobody waited for its effect. ``unknown age``: left alone, as its server does not
+    say when it was created.
+    """
+
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+    ASKED = "asked"
+    WOULD_CANCEL = "would cancel"
+    UNKNOWN_AGE = "unknown age"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    ERROR = "error"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the run may still go on although it was to be cancelled."""
+        return self in {Result.REFUSED, Result.UNCONFIRMED, Result.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A line of the report.
+
+    :param thread_id: the thread.
+    :param run_id: the run; ``None`` for a thread whose runs could not be listed.
+    :param before: its status when it was found.
+    :param after: its status as last seen.
+    :param age: seconds since it was created, if the server says when that was.
+    :param result: what came of it.
+    :param error: why it is a failure.
+    """
+
+    thread_id: str
+    run_id: str | None
+    before: str | None
+    after: str | None
+    age: float | None
+    result: Result
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as plain JSON."""
+        return {**asdict(self), "result": self.result.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What to sweep, and how.
+
+    :param thread_ids: the threads.
+    :param statuses: runs in these statuses.
+    :param metadata: runs that have at least these entries in their metadata.
+    :param older_than: runs that were created that many seconds ago or earlier.
+    :param max_concurrency: how many requests are on their way at once.
+    :param deadline: when all must be final, in epoch seconds; ``None`` waits for no run.
+    :param poll_interval: longest pause between two looks at a run, in seconds.
+    :param dry_run: only find the runs.
+    """
+
+    thread_ids: Sequence[str]
+    statuses: Sequence[str] = ACTIVE
+    metadata: dict[str, Any] | None = None
+    older_than: float = 0.0
+    max_concurrency: int = 8
+    deadline: float | None = None
+    poll_interval: float = 5.0
+    dry_run: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sweep as plain JSON: the keyword arguments of ``Sweep`` again."""
+        return asdict(self)
+
+    def matches(self, run: Run) -> bool:
+        """Return whether a run is one to cancel, its age aside."""
+        own = run.metadata if isinstance(run.metadata, dict) else {}
+        wanted = self.metadata or {}
+        return run.status.value in self.statuses and all(
+            name in own and str(own[name]) == str(value) for name, value in wanted.items()
+        )
+
+
+async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
+    """Cancel every matching run of some threads, and wait until they are final.
+
+    :param log: gets a line for each run that is cancelled and for each failure.
+    :return: a line for each run that matched and for each thread that could not be listed.
+    :raises RunsConfigError: if the connection cannot be used.
+    """
+    gate = asyncio.Semaphore(todo.max_concurrency)
+    async with shared_client(backend.settings) as http:
+        sweeper = _Sweeper(backend, todo, log, http, gate)
+        threads = await asyncio.gather(*(sweeper.thread(name) for name in todo.thread_ids))
+    return [line for lines in threads for line in lines]
+
+
+async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: Log) -> Run:
+    """Ask for one run to be cancelled, and return it as it is then.
+
+    :param log: gets a line.
+    :raises RunsError: as ``client.cancel_run``.
+    """
+    ref = RunRef(run_id, thread_id)
+    async with shared_client(backend.settings) as http:
+        run = await adrive(cancel_run(backend, ref), http)
+    log.info("Asked for the cancel: %s is %s", ref, run.status.value)
+    return run
+
+
+def report_of(end: list[Swept] | RunsError) -> dict[str, Any]:
+    """Return a sweep's end as the plain JSON of a trigger event; ``read_report`` reads it."""
+    if isinstance(end, RunsError):
+        return {"version": 1, "error": end.to_json()}
+    return {"version": 1, "report": [line.to_json() for line in end]}
+
+
+def read_report(data: Any) -> list[Swept]:
+    """Return the report of an event that has arrived.
+
+    :param data: what ``report_of`` gave, after its journey.
+    :raises RunsResponseError: if it is no such event.
+    :raises RunsError: the error that the event carries.
+    """
+    try:
+        if data["version"] != 1:
+            raise TypeError("another version")  # noqa: TRY301
+        error = RunsError.from_json(data["error"]) if "error" in data else None
+        lines = [
+            Swept(**{**line, "result": Result(line["result"])}) for line in data.get("report", [])
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RunsResponseError(
+            f"The trigger's event cannot be understood, so the end of the sweep is not known: "
+            f"{data!r:.300}. Clear the task to sweep again."
+        ) from None
+    if error:
+        raise error
+    return lines
+
+
+def table(report: Sequence[Swept]) -> str:
+    """Return a report as a table, a line a run."""
+    rows = [("thread", "run", "before", "after", "age", "result")]
+    rows += [
+        (
+            line.thread_id,
+            line.run_id or "-",
+            line.before or "-",
+            line.after or "-",
+            "-" if line.age is None else f"{line.age:.0f} s",
+            line.result.value,
+        )
+        for line in report
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweeper:
+    backend: Backend
+    todo: Sweep
+    log: Log
+    http: httpx.AsyncClient
+    gate: asyncio.Semaphore
+
+    async def thread(self, thread_id: str) -> list[Swept]:
+        """Sweep one thread."""
+        try:
+            runs = [run async for run in self.matching(thread_id)]
+        except RunsError as error:
+            self.log.warning("Could not list the runs of thread %r. %s", thread_id, error.message)
+            return [Swept(thread_id, None, None, None, None, Result.ERROR, error.message)]
+        lines = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
+        return [line for line in lines if line]
+
+    async def matching(self, thread_id: str) -> AsyncIterator[Run]:
+        cursor: str | None = None
+        while True:
+            after = cursor
+            flow = list_page(self.backend, thread_id, after, deadline=self.todo.deadline)
+            page = await adrive(flow, self.http, self.gate)
+            for run in page.runs:
+                if self.todo.matches(run):
+                    yield run
+            cursor = page.cursor
+            if cursor is None or cursor == after:
+                return
+
+    async def run(self, thread_id: str, run: Run) -> Swept | None:
+        """Cancel one run; ``None`` if it is too young."""
+        age = time.time() - run.created_at if isinstance(run.created_at, int) else None
+        if age is not None and age < self.todo.older_than:
+            return None
+        found = Swept(thread_id, run.id, run.status.value, run.status.value, age, Result.ERROR)
+        if age is None and self.todo.older_than > 0:
+            return replace(found, result=Result.UNKNOWN_AGE)
+        if self.todo.dry_run:
+            return replace(found, result=Result.WOULD_CANCEL)
+        try:
+            flow = self.cancelling(thread_id, run)
+            after = await adrive(flow, self.http, self.gate)
+        except RunsError as error:
+            line = replace(found, result=_failure(error), error=error.message)
+            if error.run:
+                line = replace(line, after=error.run["status"])
+            self.log.warning("%s", error.message)
+        else:
+            line = replace(found, after=after.status.value, result=_success(after))
+        self.log.info("Run %r on thread %r: %s", line.run_id, thread_id, line.result.value)
+        return line
+
+    def cancelling(self, thread_id: str, run: Run) -> Flow[Run]:
+        ref, now = RunRef(run.id, thread_id), time.time()
+        if self.todo.deadline is None:
+            return cancel_run(self.backend, ref)
+        pause = self.todo.poll_interval
+        wait = Wait(run.id, thread_id, now, self.todo.deadline, pause, cancel=True)
+        return wait_for(self.backend, wait, _Silent())
+
+
+class _Silent:
+    """Takes the lines of a single wait: the report says what they would say."""
+
+    def info(self, event: str, /, *args: Any) -> None:
+        """Say nothing."""
+
+    warning = info
+
+
+def _success(run: Run) -> Result:
+    if run.status is RunStatus.CANCELLED:
+        return Result.CANCELLED
+    return Result.ENDED if run.is_final else Result.ASKED
+
+
+def _failure(error: RunsError) -> Result:
+    if isinstance(error, RunNotFound):
+        return Result.ENDED  # it was there a moment ago: a run that is deleted runs no more
+    if isinstance(error, CancelRefused):
+        return Result.REFUSED
+    return Result.UNCONFIRMED if isinstance(error, RunTimeout) else Result.ERROR

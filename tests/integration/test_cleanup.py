@@ -1,0 +1,162 @@
+"""CleanupRunsOperator against a real server; each rule in the worker and deferred."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
+from airflow_provider_runs.operators import CleanupRunsOperator
+from airflow_provider_runs.testing import Fault, RunScript
+
+INF = float("inf")
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "deferred"])
+def clean(request, run_task):
+    """Return a function that runs the operator for some threads to its end."""
+
+    def clean(*thread_ids, **kwargs):
+        defaults = {"poll_interval": 0.2, "timeout": 20, "deferrable": request.param}
+        task = CleanupRunsOperator(task_id="sweep", thread_ids=thread_ids, **{**defaults, **kwargs})
+        return {line["run_id"]: line for line in run_task(task)}
+
+    return clean
+
+
+@pytest.fixture
+def thread(server):
+    return server.create_thread()
+
+
+def test_every_active_run_of_the_threads_is_cancelled_and_reported(server, clean):
+    threads = [server.create_thread() for _ in range(2)]
+    runs = [server.create_run(name)["id"] for name in threads for _ in range(3)]
+    ended = server.create_run(threads[0])["id"]
+    server.end(ended)
+    report = clean(*threads)
+    assert set(report) == set(runs)
+    assert {line["result"] for line in report.values()} == {"cancelled"}
+    assert {(line["before"], line["after"]) for line in report.values()} == {
+        ("in_progress", "cancelled")
+    }
+    assert all(0 <= line["age"] < 60 for line in report.values())
+    assert server.accepted_cancels() == 6
+
+
+def test_a_dry_run_changes_nothing(server, clean, thread):
+    run = server.create_run(thread)["id"]
+    assert clean(thread, dry_run=True)[run]["result"] == "would cancel"
+    assert {request.method for request in server.requests} == {"GET"}
+
+
+def test_only_what_is_old_enough_is_cancelled(server, clean, thread):
+    server.create_run(thread)
+    assert clean(thread, older_than=timedelta(hours=1)) == {}
+    time.sleep(1.1)
+    assert len(clean(thread, older_than=1)) == 1
+
+
+def test_a_run_of_unknown_age_is_left_alone_if_the_age_matters(server, clean, thread):
+    page = {"data": [{"id": "run_1", "status": "queued"}]}
+    server.fault(Fault(body=page), times=None)
+    assert clean(thread, older_than=60)["run_1"]["result"] == "unknown age"
+
+
+def test_only_what_matches_is_cancelled(server, clean, thread):
+    ours = server.create_run(thread, metadata={"team": "data", "n": "1"})["id"]
+    server.create_run(thread, metadata={"team": "web"})
+    server.create_run(thread, metadata=None)
+    assert set(clean(thread, metadata={"team": "data"})) == {ours}
+    assert clean(thread, statuses="requires_action") == {}
+
+
+def test_one_bad_run_or_thread_stops_no_other_and_fails_the_task(server, clean, thread):
+    stubborn = RunScript(queued_for=0, runs_for=INF, refuse_cancel=409)
+    good, bad = server.create_run(thread)["id"], server.create_run(thread, stubborn)["id"]
+    with pytest.raises(CancelRefused, match="1 of 2 runs could not be confirmed"):
+        clean(thread, timeout=1.5)
+    assert server.run(good)["status"] == "cancelled"
+    report = clean(thread, timeout=1, on_error="warn")
+    assert (report[bad]["result"], report[bad]["after"]) == ("refused", "in_progress")
+    report = clean(thread, "thread_nope", statuses="queued", on_error="warn")
+    assert report[None]["result"] == "error"
+    assert "thread_nope" in report[None]["error"]
+
+
+def test_a_run_that_is_not_final_in_time_is_unconfirmed(server, clean, thread):
+    run = server.create_run(thread, RunScript(queued_for=0, cancelling_for=INF))["id"]
+    with pytest.raises(RunTimeout, match="could not be confirmed"):
+        clean(thread, timeout=1)
+    report = clean(thread, timeout=1, on_error="warn")
+    assert (report[run]["result"], report[run]["after"]) == ("unconfirmed", "cancelling")
+    assert server.accepted_cancels() == 1
+
+
+def test_a_run_that_ends_otherwise_is_no_failure(server, clean, thread):
+    run = server.create_run(thread, RunScript(queued_for=0, cancel_ends="completed"))["id"]
+    assert clean(thread)[run]["result"] == "ended"
+
+
+def test_a_pause_that_the_server_asks_for_holds_up_all_requests(server, clean, thread):
+    for _ in range(5):
+        server.create_run(thread)
+    server.fault(Fault(status=429, headers={"retry-after": "1"}), method="POST")
+    clean(thread)
+    refused, *later = [request.at for request in server.requests if request.method == "POST"]
+    assert all(at - refused < 0.5 or at - refused > 0.9 for at in later)
+
+
+def test_a_hundred_runs_take_little_longer_than_one(server, clean, thread):
+    for _ in range(100):
+        server.create_run(thread)
+    begun = time.monotonic()
+    assert len(clean(thread, max_concurrency=16)) == 100
+    assert time.monotonic() - begun < 15
+    assert server.accepted_cancels() == 100
+
+
+def test_an_unusable_connection_is_an_error(clean, connect):
+    connect(host="ftp://x")
+    with pytest.raises(RunsConfigError):
+        clean("thread_1")
+
+
+def test_no_thread_is_swept_twice_and_one_may_be_a_text(server, run_task, thread):
+    server.create_run(thread)
+    task = CleanupRunsOperator(task_id="sweep", thread_ids=[thread, thread], poll_interval=0.2)
+    assert len(run_task(task)) == 1
+    assert run_task(CleanupRunsOperator(task_id="again", thread_ids=thread)) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"version": 2},
+        {"version": 1, "report": [{"run_id": "r"}]},
+        {"version": 1, "error": 5},
+    ],
+)
+def test_an_event_that_is_none_of_ours_fails_the_task(event):
+    task = CleanupRunsOperator(task_id="sweep", thread_ids=["thread_1"])
+    with pytest.raises(RunsError, match="cannot be understood"):
+        task.execute_complete({}, event)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("statuses", ["completed"]),
+        ("statuses", []),
+        ("max_concurrency", 0),
+        ("on_error", "ignore"),
+        ("older_than", -5),
+    ],
+)
+def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
+    with pytest.raises(ValueError, match=name):
+        CleanupRunsOperator(task_id="sweep", thread_ids=["thread_1"], **{name: value})

@@ -1,0 +1,97 @@
+"""CancelRunNotifier, called as Airflow calls it: as a function, and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_provider_runs.notifications import CancelRunNotifier
+from airflow_provider_runs.testing import Fault
+
+
+@pytest.fixture(params=["called", "awaited"])
+def notify(request):
+    """Return a function that makes a notifier and lets it act in some context."""
+
+    def notify(context=None, **kwargs):
+        context = {"dag": None, **(context or {})}
+        if request.param == "called":
+            CancelRunNotifier(**kwargs)(context)
+            return
+
+        async def awaited():
+            # As the triggerer does for a deadline, with words of its own.
+            await CancelRunNotifier(**kwargs, context=context, deadline={"id": 1})
+
+        asyncio.run(awaited())
+
+    return notify
+
+
+def test_a_run_is_cancelled(server, notify):
+    run = server.create_run()
+    notify(run_id=run["id"], thread_id=run["thread_id"])
+    assert server.accepted_cancels(run["id"]) == 1
+
+
+def test_the_ids_are_templates(server, notify):
+    run = server.create_run()
+    conf = {"run": run["id"], "thread": run["thread_id"]}
+    notify(
+        {"dag_run": {"conf": conf}},
+        run_id="{{ dag_run['conf']['run'] }}",
+        thread_id="{{ dag_run['conf']['thread'] }}",
+    )
+    assert server.accepted_cancels(run["id"]) == 1
+
+
+def test_every_matching_run_of_a_thread_is_cancelled(server, notify):
+    thread = server.create_thread()
+    ours = [server.create_run(thread, metadata={"dag": "mine"})["id"] for _ in range(3)]
+    other = server.create_run(thread, metadata={"dag": "other"})["id"]
+    notify({"name": "mine"}, thread_id=thread, metadata={"dag": "{{ name }}"})
+    assert [server.accepted_cancels(run) for run in ours] == [1, 1, 1]
+    assert server.accepted_cancels(other) == 0
+
+
+def test_it_does_not_wait_for_the_effect(server, notify, capfd):
+    run = server.create_run()
+    notify(thread_id=run["thread_id"])
+    assert server.run(run["id"])["status"] == "cancelling"
+    assert f"Run '{run['id']}' on thread '{run['thread_id']}': asked" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "neither a run_id nor a thread_id"),
+        ({"run_id": None, "thread_id": ""}, "neither a run_id nor a thread_id"),
+        ({"run_id": "run_nope", "thread_id": "thread_nope"}, "run_nope"),
+        ({"run_id": "a/b", "thread_id": "thread_1"}, "cannot be an id"),
+        ({"thread_id": "thread_nope"}, "Could not list the runs"),
+        ({"run_id": "{{ nothing.at.all }}"}, "Cancelling from a callback failed"),
+        ({"run_id": "run_1", "conn_id": "nowhere"}, "There is no connection 'nowhere'"),
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_whatever_goes_wrong_is_logged_and_raises_nothing(notify, capfd, fields, words):
+    notify(**fields)
+    assert words in "".join(capfd.readouterr())
+
+
+def test_a_thread_with_nothing_to_cancel_is_said(server, notify, capfd):
+    notify(thread_id=server.create_thread())
+    assert "nothing to cancel" in "".join(capfd.readouterr())
+
+
+def test_a_refused_key_is_logged(server, notify, capfd):
+    run = server.create_run()
+    server.fault(Fault(status=401), times=None)
+    notify(run_id=run["id"], thread_id=run["thread_id"])
+    assert "Put a key into the connection" in "".join(capfd.readouterr())
+
+
+def test_a_senseless_parameter_is_an_error_in_the_dag_file():
+    with pytest.raises(ValueError, match="statuses"):
+        CancelRunNotifier(thread_id="thread_1", statuses=["done"])
