@@ -42,7 +42,7 @@ types: $(READY) ## check the types
 	$(RUN) -m mypy
 
 test: $(READY) ## unit and integration tests, with the gate on branch coverage
-	$(RUN) -m pytest tests --ignore=tests/e2e --cov
+	$(RUN) -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_full --cov
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
 	AIRFLOW_HOME='$(AIRFLOW_HOME)/oldest' .venv-oldest/bin/python -m pytest tests/unit tests/integration

@@ -49,9 +49,8 @@ def _split(text: str, scheme: str | None) -> SplitResult:
         host = _parse(f"//{text}").hostname or ""
         text = f"{scheme or ('http' if _is_loopback(host) else 'https')}://{text}"
     url = _parse(text)
-    if url.scheme not in {"http", "https"} or not url.hostname or not url.hostname.isprintable():
-        raise ValueError(_NO_URL)
-    if " " in url.hostname:
+    name = url.hostname or " "
+    if url.scheme not in {"http", "https"} or " " in name or not name.isprintable():
         raise ValueError(_NO_URL)
     if scheme and url.scheme != scheme:
         raise ValueError(f"has {url.scheme} in its host and {scheme} in its schema; keep one")

@@ -10,7 +10,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +22,7 @@ from airflow_provider_runs.errors import RunsAPIError, RunsError, RunsServiceGon
 from airflow_provider_runs.models import RunStatus
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.backends import Backend, Call, Page
+    from airflow_provider_runs.backends import Backend, Call
     from airflow_provider_runs.models import Run, RunRef
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "Sleep",
     "cancel_run",
     "get_run",
-    "list_page",
+    "list_runs",
     "probe",
     "retry_after",
 ]
@@ -103,16 +103,28 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     return (yield from _call(backend, backend.get(ref), _run_reader(backend, ref), deadline))
 
 
-def list_page(
-    backend: Backend, thread_id: str, cursor: str | None, *, deadline: float | None = None
-) -> Flow[Page]:
-    """Fetch one page of a thread's runs.
+def list_runs(
+    backend: Backend, thread_id: str, *, deadline: float | None = None
+) -> Iterator[Flow[list[Run]]]:
+    """Yield a flow for each page of a thread's runs: drive it before you take the next.
 
-    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
-    :raises RunsError: if there is no usable answer.
+    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
+    :raises RunsError: by a flow, if there is no usable answer.
     """
-    call = backend.list_runs(thread_id, cursor)
-    return (yield from _call(backend, call, lambda a: backend.read_page(a.body()), deadline))
+    cursor: str | None = None
+    seen: set[str | None] = set()
+
+    def page() -> Flow[list[Run]]:
+        nonlocal cursor
+        call = backend.list_runs(thread_id, cursor)
+        seen.add(cursor)
+        page = yield from _call(backend, call, lambda a: backend.read_page(a.body()), deadline)
+        cursor = page.cursor
+        return page.runs
+
+    yield page()
+    while cursor is not None and cursor not in seen:  # some server might turn in circles
+        yield page()
 
 
 def probe(backend: Backend) -> Flow[None]:

@@ -7,7 +7,6 @@ import threading
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from weakref import finalize
 
@@ -122,15 +121,8 @@ class RunsHook(BaseHook):
         :raises RunNotFound: if the server knows no such thread.
         :raises RunsError: if there is no usable answer.
         """
-        cursor: str | None = None
-        seen = set()
-        while cursor not in seen:  # some server might turn in circles
-            seen.add(cursor)
-            page = self._drive(partial(client.list_page, thread_id=thread_id, cursor=cursor))
-            yield from page.runs
-            if page.cursor is None:
-                return
-            cursor = page.cursor
+        for page in client.list_runs(self.backend(), thread_id):
+            yield from drive(page, self.get_conn())
 
     def wait_for_run(
         self,
@@ -217,16 +209,12 @@ class RunsHook(BaseHook):
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
-        cursor: str | None = None
-        seen = set()
-        while cursor not in seen:
-            seen.add(cursor)
-            page = await self._adrive(partial(client.list_page, thread_id=thread_id, cursor=cursor))
-            for run in page.runs:
+        backend = await self.abackend()
+        for page in client.list_runs(backend, thread_id):
+            async with shared_client(backend.settings) as http:
+                runs = await adrive(page, http)
+            for run in runs:
                 yield run
-            if page.cursor is None:
-                return
-            cursor = page.cursor
 
     async def await_for_run(
         self,

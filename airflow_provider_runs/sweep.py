@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.client import cancel_run, list_page
+from airflow_provider_runs.client import cancel_run, list_runs
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -25,7 +25,7 @@ from airflow_provider_runs.transport import adrive, shared_client
 from airflow_provider_runs.wait import Wait, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     import httpx
 
@@ -212,25 +212,17 @@ class _Sweeper:
     async def thread(self, thread_id: str) -> list[Swept]:
         """Sweep one thread."""
         try:
-            runs = [run async for run in self.matching(thread_id)]
+            runs = [
+                run
+                for page in list_runs(self.backend, thread_id, deadline=self.todo.deadline)
+                for run in await adrive(page, self.http, self.gate)
+                if self.todo.matches(run)
+            ]
         except RunsError as error:
             self.log.warning("Could not list the runs of thread %r. %s", thread_id, error.message)
             return [Swept(thread_id, None, None, None, None, Result.ERROR, error.message)]
         lines = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
         return [line for line in lines if line]
-
-    async def matching(self, thread_id: str) -> AsyncIterator[Run]:
-        cursor: str | None = None
-        while True:
-            after = cursor
-            flow = list_page(self.backend, thread_id, after, deadline=self.todo.deadline)
-            page = await adrive(flow, self.http, self.gate)
-            for run in page.runs:
-                if self.todo.matches(run):
-                    yield run
-            cursor = page.cursor
-            if cursor is None or cursor == after:
-                return
 
     async def run(self, thread_id: str, run: Run) -> Swept | None:
         """Cancel one run; ``None`` if it is too young."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 
 import pytest
 
+from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
 from airflow_provider_runs.operators import CleanupRunsOperator
 from airflow_provider_runs.testing import Fault, RunScript
@@ -122,6 +124,27 @@ def test_an_unusable_connection_is_an_error(clean, connect):
     connect(host="ftp://x")
     with pytest.raises(RunsConfigError):
         clean("thread_1")
+
+
+def test_a_run_that_is_deleted_meanwhile_runs_no_more(server, clean, thread):
+    run = server.create_run(thread)["id"]
+    server.fault(Fault(status=404), method="POST", times=None)
+    server.fault(Fault(status=404), path=run, times=None)
+    assert clean(thread)[run]["result"] == "ended"
+
+
+def test_a_connection_that_the_triggerer_cannot_read_is_reported(thread, monkeypatch):
+    task = CleanupRunsOperator(task_id="sweep", thread_ids=thread, timeout=1, deferrable=True)
+    with pytest.raises(TaskDeferred) as caught:
+        task.execute({})
+    monkeypatch.delenv("AIRFLOW_CONN_RUNS_DEFAULT")
+
+    async def fire():
+        (event,) = [event async for event in caught.value.trigger.run()]
+        return event.payload
+
+    with pytest.raises(RunsConfigError, match="no connection"):
+        task.execute_complete({}, asyncio.run(fire()))
 
 
 def test_no_thread_is_swept_twice_and_one_may_be_a_text(server, run_task, thread):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from airflow_provider_runs import transport
 from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAPIError,
@@ -218,3 +221,17 @@ def test_a_list_whose_pages_lead_to_each_other_ends(server, call):
     server.fault(Fault(body=page("run_1", "run_2")), times=None)
     runs = list(call("list_runs", server.create_thread()))
     assert [run.id for run in runs] == ["run_1", "run_2", "run_1"]
+
+
+def test_an_async_block_keeps_one_client_for_its_calls(server):
+    run = server.create_run()
+
+    async def calls():
+        async with RunsHook() as hook:
+            (client,) = transport.shared_clients()
+            for _ in range(3):
+                await hook.aget_run(run["id"], run["thread_id"])
+            assert transport.shared_clients() == [client]
+        return client.is_closed
+
+    assert asyncio.run(calls())

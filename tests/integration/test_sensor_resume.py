@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 
 import pytest
@@ -169,3 +170,19 @@ def test_what_is_known_of_the_runs_error_is_shown(server, run, make, error, word
     with pytest.raises(RunFailed, match=words) as caught:
         make().poke({})
     assert "None" not in caught.value.message or "odd" in error
+
+
+def test_execution_timeout_that_rings_during_the_cancel_does_not_end_it(server, run, make):
+    def ring(*_):
+        raise AirflowTaskTimeout("Timeout, PID: 7")
+
+    server.fault(Fault(delay=1), method="POST")
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.9)
+    try:
+        with pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'"):
+            make(on_timeout="cancel", timeout=0.4).execute({})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert server.run(run["id"])["status"] == "cancelled"

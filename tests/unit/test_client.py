@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_runs.client import MAX_BACKOFF, cancel_run, get_run, list_page, probe
+from airflow_provider_runs.client import MAX_BACKOFF, cancel_run, get_run, list_runs, probe
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -281,24 +281,21 @@ def test_a_cancel_whose_answer_was_lost_is_sent_again_and_judged(player, backend
 # -- list and probe --------------------------------------------------------------------------------
 
 
-def test_a_page_tells_where_the_next_begins(player, backend, answer):
+def test_each_page_is_asked_for_where_the_last_one_ended(player, backend, answer):
     runs = [{"id": f"run_{n}", "status": "queued"} for n in range(2)]
     first = {"object": "list", "data": runs, "last_id": "run_1", "has_more": True}
-    page = player.run(list_page(backend, "thread_1", None), answer(200, first))
-    assert ([run.id for run in page.runs], page.cursor) == (["run_0", "run_1"], "run_1")
-    page = player.run(
-        list_page(backend, "thread_1", "run_1"), answer(200, {"data": [], "has_more": True})
-    )
-    assert (page.runs, page.cursor) == ([], None)
+    pages = list_runs(backend, "thread_1")
+    assert [run.id for run in player.run(next(pages), answer(200, first))] == ["run_0", "run_1"]
+    assert player.run(next(pages), answer(200, {"data": [], "has_more": True})) == []
+    assert list(pages) == []
     assert dict(player.requests[0].url.params) == {"limit": "100", "order": "desc"}
     assert player.requests[1].url.params["after"] == "run_1"
 
 
 def test_a_list_that_is_none_is_an_error(player, make_backend, answer):
+    page = next(list_runs(make_backend(max_retries=0), "thread_1"))
     with pytest.raises(RunsResponseError):
-        player.run(
-            list_page(make_backend(max_retries=0), "thread_1", None), answer(200, {"data": 3})
-        )
+        player.run(page, answer(200, {"data": 3}))
 
 
 def test_the_probe_needs_no_run(player, backend, answer, refusal):
@@ -340,7 +337,10 @@ def test_a_secret_that_contains_another_is_hidden_whole(player, make_backend, re
 @pytest.mark.parametrize("last", [None, "", 7])
 def test_a_page_without_its_last_id_tells_it_from_its_runs(player, backend, answer, last):
     body = {"data": [{"id": "run_9", "status": "queued"}], "last_id": last, "has_more": True}
-    assert player.run(list_page(backend, "thread_1", None), answer(200, body)).cursor == "run_9"
+    pages = list_runs(backend, "thread_1")
+    for _ in range(2):
+        player.run(next(pages), answer(200, body))
+    assert player.requests[1].url.params["after"] == "run_9"
 
 
 @pytest.mark.parametrize("lost", [httpx.DecodingError("bad gzip"), httpx.TooManyRedirects("x")])

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs import transport
-from airflow_provider_runs.client import cancel_run, get_run, list_page
+from airflow_provider_runs.client import cancel_run, get_run, list_runs
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
@@ -45,7 +45,7 @@ calls = st.sampled_from(
     [
         lambda backend: get_run(backend, REF),
         lambda backend: cancel_run(backend, REF),
-        lambda backend: list_page(backend, "thread_1", None),
+        lambda backend: next(list_runs(backend, "thread_1")),
     ]
 )
 
