@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from weakref import finalize
 
@@ -22,11 +20,11 @@ from airflow_provider_runs.airflow_errors import (
     AirflowRescheduleException,
     TaskDeferred,
 )
-from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, Backend, backend_for
-from airflow_provider_runs.errors import RunsConfigError, RunsError
+from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.connection import probe_in_time, read_connection, unknown
+from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.lifeline import cancel_before_exit, on_sigterm
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
 from airflow_provider_runs.wait import Wait, look_once, wait_for
 
@@ -34,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     import httpx
-    from airflow.sdk import Connection
 
+    from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.client import Flow
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.models import Run
@@ -44,8 +42,6 @@ __all__ = ["AssistantsRunsHook", "RunsHook"]
 
 T = TypeVar("T")
 
-#: Seconds that the Test button of the connection form may take: it blocks a web server's thread.
-TEST_BUDGET = 5.0
 #: What leaves a block without ending the task: it will come back.
 _NOT_AN_END = (TaskDeferred, AirflowRescheduleException)
 
@@ -162,7 +158,7 @@ class RunsHook(BaseHook):
             backend = self.backend()
         except RunsError as error:
             return False, error.message
-        return _probe_in_time(backend)
+        return probe_in_time(backend)
 
     @contextmanager
     def cancel_on_exit(self, run_id: str, thread_id: str | None = None) -> Iterator[None]:
@@ -238,7 +234,7 @@ class RunsHook(BaseHook):
             backend = await self.abackend()
         except RunsError as error:
             return False, error.message
-        return await asyncio.to_thread(_probe_in_time, backend)
+        return await asyncio.to_thread(probe_in_time, backend)
 
     @asynccontextmanager
     async def acancel_on_exit(
@@ -271,8 +267,8 @@ class RunsHook(BaseHook):
             try:
                 conn = self.get_connection(self.conn_id)
             except AirflowNotFoundException as error:
-                raise _unknown(self.conn_id) from error
-            self._backend = _read(conn, conn.extra_dejson)
+                raise unknown(self.conn_id) from error
+            self._backend = read_connection(conn, conn.extra_dejson)
         return self._backend
 
     async def abackend(self) -> Backend:
@@ -281,8 +277,8 @@ class RunsHook(BaseHook):
             try:
                 conn = await get_async_connection(self.conn_id)
             except AirflowNotFoundException as error:
-                raise _unknown(self.conn_id) from error
-            self._backend = _read(conn, await get_async_extra_dejson(conn))
+                raise unknown(self.conn_id) from error
+            self._backend = read_connection(conn, await get_async_extra_dejson(conn))
         return self._backend
 
     def get_conn(self) -> httpx.Client:
@@ -330,64 +326,6 @@ class RunsHook(BaseHook):
         backend = await self.abackend()
         async with shared_client(backend.settings) as http:
             return await adrive(make_flow(backend), http)
-
-
-def _probe_in_time(backend: Backend) -> tuple[bool, str]:
-    settings = backend.settings
-    hurried = type(backend)(
-        replace(settings, timeout=min(settings.timeout, TEST_BUDGET), max_retries=0)
-    )
-    # Of a web server's thread that waits here. A server whose answer drips in can hold up a
-    # blocking client for longer than any timeout says; then the answer is not waited for.
-    end: list[tuple[bool, str]] = []
-    thread = threading.Thread(target=lambda: end.append(_probe(hurried)), daemon=True)
-    thread.start()
-    thread.join(TEST_BUDGET + 2)
-    late = f"{settings.base_url} has not answered in {TEST_BUDGET + 2:.0f} s. Check that it is up."
-    return end[0] if end else (False, late)
-
-
-def _probe(backend: Backend) -> tuple[bool, str]:
-    try:
-        with make_client(backend) as http:
-            drive(client.probe(backend), http)
-    except RunsError as error:
-        return False, error.message
-    return True, f"Connected to {backend.settings.base_url}, and the key is good."
-
-
-def _unknown(conn_id: str) -> RunsConfigError:
-    return RunsConfigError(
-        f"There is no connection {conn_id!r} that Airflow can read. Add one of type "
-        f"{_conn_types()} in the Airflow UI (Admin, Connections) or as "
-        f"AIRFLOW_CONN_{conn_id.upper()}.",
-        conn_id=conn_id,
-    )
-
-
-def _read(conn: Connection, extra: Any) -> Backend:
-    kind = backend_for(conn.conn_type or "")
-    if kind is None:
-        raise RunsConfigError(
-            f"Connection {conn.conn_id!r} is of type {conn.conn_type!r}; "
-            f"change it to {_conn_types()}.",
-            conn_id=conn.conn_id,
-        )
-    if not isinstance(extra, dict) or (not extra and (conn.extra or "").strip() not in _NO_EXTRA):
-        raise RunsConfigError(
-            f"Connection {conn.conn_id!r} has an extra that is no JSON object; "
-            f"correct it, or leave it empty.",
-            conn_id=conn.conn_id,
-        )
-    return kind(Settings.from_connection(conn, extra, kind.form))
-
-
-#: Airflow reads an extra that is not JSON as an empty one; these are really empty.
-_NO_EXTRA = frozenset({"", "{}", "null"})
-
-
-def _conn_types() -> str:
-    return " or ".join(repr(backend.form.conn_type) for backend in BACKENDS)
 
 
 class AssistantsRunsHook(RunsHook):

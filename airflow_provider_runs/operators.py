@@ -14,6 +14,7 @@ from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.task import (
     UnwantedStatus,
+    about,
     deadline,
     default_deferrable,
     defer,
@@ -157,13 +158,8 @@ class CancelRunOperator(BaseOperator):
         if self.on_already_final == "skip":
             raise AirflowSkipException(words)
         if self.on_already_final == "fail":
-            raise UnwantedStatus(
-                f"{words} Set on_already_final to 'succeed' or 'skip' if that is fine.",
-                conn_id=self.conn_id,
-                run_id=self.run_id,
-                thread_id=self.thread_id,
-                run=run.to_json(),
-            )
+            advice = "Set on_already_final to 'succeed' or 'skip' if that is fine."
+            raise about(self, UnwantedStatus, f"{words} {advice}", run)
         self.log.info(words)
         return run.to_json()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,26 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_runs.airflow_errors import (
-    AirflowFailException,
     AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
-from airflow_provider_runs.errors import (
-    CancelRefused,
-    RunFailed,
-    RunNotFound,
-    RunsConfigError,
-    RunsError,
-    RunTimeout,
-)
+from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.giving_up import GivesUp
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.status import FINAL, some_of
 from airflow_provider_runs.task import (
     UnwantedStatus,
+    about,
     deadline,
     default_deferrable,
     defer,
@@ -41,7 +31,7 @@ from airflow_provider_runs.task import (
 from airflow_provider_runs.watched import WATCHED_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import timedelta
 
     from airflow.sdk import Context
@@ -57,11 +47,7 @@ __all__ = ["RunStatusSensor"]
 _SHORTEST_PAUSE = 0.1
 
 
-class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
-    """The sensor's time is up. Airflow retries no sensor for that."""
-
-
-class RunStatusSensor(BaseSensorOperator):
+class RunStatusSensor(GivesUp, BaseSensorOperator):
     """Waits until a run has ended, in one of the expected statuses.
 
     Another final status fails the task at once and without retries, as a final run never changes;
@@ -233,103 +219,18 @@ class RunStatusSensor(BaseSensorOperator):
     def _conclude(self, run: Run) -> dict[str, Any]:
         if self._killed:
             # Airflow lets the task go on for a while, but this is not the end it waited for.
-            raise RunsError(
-                f"The task was killed, and run {self.run_id!r} was cancelled for it "
-                f"(connection {self.conn_id!r}, cancel_on_kill=True): it is {run.status.value!r}.",
-                conn_id=self.conn_id,
-                run_id=self.run_id,
-                thread_id=self.thread_id,
-                run=run.to_json(),
-            )
+            words = f"was cancelled because its task was killed: it is {run.status.value!r}."
+            raise about(self, RunsError, f"{self._run()} {words}", run)
         wanted = run.status.value in self.expected_statuses
         if wanted or (not run.is_final and self.on_requires_action == "succeed"):
             return run.to_json()
-        raise UnwantedStatus(
-            f"Run {self.run_id!r} (connection {self.conn_id!r}) is {run.status.value!r}, expected "
-            f"{' or '.join(map(repr, self.expected_statuses))}{_reason(run)}",
-            conn_id=self.conn_id,
-            run_id=self.run_id,
-            thread_id=self.thread_id,
-            run=run.to_json(),
+        words = (
+            f"is {run.status.value!r}, expected {' or '.join(map(repr, self.expected_statuses))}"
         )
+        raise about(self, UnwantedStatus, f"{self._run()} {words}{_reason(run)}", run)
 
-    @contextmanager
-    def _giving_up(self) -> Iterator[None]:
-        """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
-        try:
-            yield
-        except (RunFailed, RunNotFound, RunsConfigError):
-            raise  # it has ended, or nobody can reach it
-        except (RunTimeout, TaskDeferralTimeout) as error:
-            raise self._timeout(error) from error
-        except AirflowTaskTimeout as error:
-            raise AirflowTaskTimeout(f"{error}. {self._cancel()}") from error
-        except TaskDeferralError as error:
-            raise RunsError(f"The trigger failed: {error}. {self._cancel()}") from error
-        except RunsError as error:
-            raise error.adding(self._cancel()) from error
-
-    def _timeout(self, error: RunTimeout | TaskDeferralTimeout) -> SensorRunTimeout:
-        if isinstance(error, RunTimeout):
-            return SensorRunTimeout(**error.adding(self._cancel()).fields())
-        return SensorRunTimeout(
-            f"Airflow ended the deferral of run {self.run_id!r} (connection {self.conn_id!r}) "
-            f"before its trigger did; is the triggerer up? {self._cancel()}",
-            conn_id=self.conn_id,
-            run_id=self.run_id,
-            thread_id=self.thread_id,
-        )
-
-    def _cancel(self) -> str:
-        """Cancel the run if asked to, and return words on what came of it, if anything."""
-        if self.on_timeout != "cancel":
-            return ""
-        from airflow_provider_runs.wait import Wait
-
-        now = time.time()
-        wait = Wait(
-            self.run_id,
-            self.thread_id,
-            started_at=now,
-            deadline=now + self.cancel_timeout,
-            poll_interval=5.0,
-            cancel=True,
-        )
-        try:
-            try:
-                run = self._follow(wait)
-            except AirflowTaskTimeout:
-                # execution_timeout rings once. The cancel, asked for by the user, has its own time.
-                run = self._follow(wait)
-        except CancelRefused as error:
-            return f"Cancelling it was refused. {error.message}"
-        except RunTimeout as error:
-            return f"It was asked to cancel, but that is not confirmed. {error.message}"
-        except RunsError as error:
-            return f"Whether it could be cancelled is unknown. {error.message}"
-        return f"It was cancelled and ended {run.status.value!r}."
-
-    def _follow(self, wait: Wait) -> Run:
-        from airflow_provider_runs.hooks import RunsHook
-
-        with RunsHook(self.conn_id) as hook:
-            return hook.follow(wait)
-
-    @contextmanager
-    def _soft_failing(self) -> Iterator[None]:
-        """Skip instead of failing, as ``BaseSensorOperator`` does for its own loop."""
-        try:
-            yield
-        except (AirflowSkipException, AirflowRescheduleException):
-            raise
-        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-        except Exception as error:
-            if self.never_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
+    def _run(self) -> str:
+        return f"Run {self.run_id!r} (connection {self.conn_id!r})"
 
 
 def _reason(run: Run) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_runs.airflow_errors import AirflowFailException
-from airflow_provider_runs.errors import RunFailed
+from airflow_provider_runs.errors import RunFailed, RunsError
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_runs.models import Run
     from airflow_provider_runs.wait import Wait
 
 __all__ = [
     "UnwantedStatus",
+    "about",
     "deadline",
     "default_deferrable",
     "defer",
@@ -36,6 +38,24 @@ NET = 300.0
 
 class UnwantedStatus(RunFailed, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
     """The run is where it should not be and will stay there, so Airflow does not retry the task."""
+
+
+E = TypeVar("E", bound=RunsError)
+
+
+def about(task: Any, kind: type[E], words: str, run: Run | None = None) -> E:
+    """Return an error about the run that a task works on.
+
+    :param task: an operator or sensor with ``run_id``, ``thread_id`` and ``conn_id``.
+    :param run: the run as it was seen, if it was.
+    """
+    return kind(
+        words,
+        conn_id=task.conn_id,
+        run_id=task.run_id,
+        thread_id=task.thread_id,
+        run=run.to_json() if run else None,
+    )
 
 
 def default_deferrable() -> bool:

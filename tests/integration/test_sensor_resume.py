@@ -59,7 +59,7 @@ def test_a_deferral_that_airflow_ended_leaves_the_run_if_not_asked(server, make)
         resume(make(), "Trigger timeout")
     with pytest.raises(AirflowSkipException):
         resume(make(soft_fail=True), "Trigger timeout")
-    with pytest.raises(RunsError, match="The trigger failed"):
+    with pytest.raises(RunsError, match="The trigger that waited for run"):
         resume(make(), "Trigger failure")
     assert server.accepted_cancels() == 0
 
@@ -150,7 +150,7 @@ def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, ru
     sensor = make(cancel_on_kill=True, retries=3)
     killing = threading.Timer(0.5, sensor.on_kill)
     killing.start()
-    with pytest.raises(RunsError, match="The task was killed") as caught:
+    with pytest.raises(RunsError, match="because its task was killed") as caught:
         sensor.execute({"ti": ti})
     killing.join()
     assert not isinstance(caught.value, AirflowFailException)  # a retry may follow

@@ -24,17 +24,19 @@ LAYERS = (
     {"client"},
     {"transport", "wait"},
     {"lifeline", "sweep"},
+    {"connection"},
     {"hooks"},
     {"links", "triggers"},
     {"task"},
-    {"cleanup", "notifications", "sensors"},
+    {"cleanup", "giving_up", "notifications"},
+    {"sensors"},
     {"operators"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 #: Only these may import Airflow.
 OUTER = {
-    *("airflow_errors", "cleanup", "hooks", "links", "notifications", "operators", "sensors"),
-    *("task", "triggers"),
+    *("airflow_errors", "cleanup", "connection", "giving_up", "hooks", "links", "notifications"),
+    *("operators", "sensors", "task", "triggers"),
 }
 
 
