@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk import DAG
+
+# From Airflow 3.2 on also in `airflow.sdk` itself.
+from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
 
 from airflow_provider_runs.notifications import CancelRunNotifier
 from airflow_provider_runs.sensors import RunStatusSensor
