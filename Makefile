@@ -16,7 +16,7 @@ READY_OLDEST := .venv-oldest/.ready
 READY_BENCH := .venv-bench/.ready
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow check format lint types test test-oldest e2e bench provider-info \
+.PHONY: help demo airflow check format lint types test test-oldest e2e e2e-full bench provider-info \
 	requirements clean
 
 help: ## list the targets
@@ -49,6 +49,9 @@ test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest support
 
 e2e: $(READY) ## tests with a real scheduler, triggerer and API server; a few minutes
 	$(RUN) -m pytest tests/e2e
+
+e2e-full: $(READY) ## every way a task can end, on a real Airflow with PostgreSQL; ten minutes
+	$(RUN) -m pytest tests/e2e_full
 
 bench: $(READY) $(READY_BENCH) ## run the benchmarks and print their table; about three minutes
 	@$(RUN) -m benchmarks

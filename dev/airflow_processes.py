@@ -117,10 +117,13 @@ def stop_all(processes: Iterable[ServerProcess], *, grace: float) -> None:
 
 def _wait_for_end(processes: Sequence[ServerProcess], timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    while any(process.pids() for process in processes) and time.monotonic() < deadline:
+    # Asking for the exit code reaps the process, which is possible only a moment after its main
+    # thread has ended: when its last thread has.
+    while (
+        any(process.returncode is None or process.pids() for process in processes)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
-    for process in processes:
-        _ = process.returncode  # reaps it
 
 
 def _session_of(pid: int) -> int | None:

@@ -6,6 +6,7 @@ Not called airflow.py: a script beside a module of that name would import it as 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :param arguments: those of the command line if ``None``.
     """
     options = _parser().parse_args(arguments)
+    # A shell that starts this in the background has it ignore Ctrl-C, and Python leaves that so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _serve(options.home, options.port)
     except KeyboardInterrupt:

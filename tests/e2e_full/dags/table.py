@@ -1,0 +1,137 @@
+"""The DAGs of the table: one for each way a task can end and each way its sensor can wait.
+
+Which run they are about, the tests say in the DAG run's conf; where a new try needs a new run, the
+task ``start`` starts it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_runs.notifications import CancelRunNotifier
+from airflow_provider_runs.operators import CancelRunOperator, CleanupRunsOperator
+from airflow_provider_runs.sensors import RunStatusSensor
+
+IDS = {
+    "run_id": "{{ dag_run.conf['run_id'] }}",
+    "thread_id": "{{ dag_run.conf['thread_id'] }}",
+}
+MODES = {
+    "poke": {"mode": "poke"},
+    "reschedule": {"mode": "reschedule"},
+    "deferred": {"deferrable": True},
+}
+#: What all sensors have in common. Their time is not up unless a row says so.
+WAIT = {
+    "task_id": "wait",
+    "poke_interval": 1,
+    "timeout": 900,
+    "on_timeout": "cancel",
+    "expected_statuses": ["completed"],
+}
+
+
+@task
+def start() -> dict[str, str]:
+    """Start a run that goes on until somebody ends it."""
+    from airflow_provider_runs.hooks import RunsHook
+
+    with RunsHook() as hook:
+        http = hook.get_conn()
+        thread = http.post("/threads", json={}).raise_for_status().json()
+        run = http.post(
+            f"/threads/{thread['id']}/runs",
+            json={"assistant_id": "asst_any", "metadata": {"runs_for": "inf"}},
+        )
+        return {"run_id": run.raise_for_status().json()["id"], "thread_id": thread["id"]}
+
+
+@task
+def work() -> None:
+    """Fail, as the task between a setup and its teardown."""
+    raise AirflowFailException("the work has failed")
+
+
+def started_ids() -> dict[str, object]:
+    """Return the ids of the run that a task `start` starts."""
+    run = start()
+    return {"run_id": run["run_id"], "thread_id": run["thread_id"]}
+
+
+for name, mode in MODES.items():
+    with DAG(f"ends_{name}", schedule=None):
+        # With cancel_on_kill, `reschedule` would not be waited in: it is a mode of its own here.
+        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=name != "reschedule")
+
+    with DAG(f"timeout_{name}", schedule=None):
+        RunStatusSensor(**{**WAIT, "timeout": 12}, **IDS, **mode)
+
+    with DAG(f"execution_timeout_{name}", schedule=None):
+        RunStatusSensor(**WAIT, **IDS, **mode, execution_timeout=timedelta(seconds=12))
+
+    with DAG(f"failed_{name}", schedule=None):
+        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=True)
+
+    with DAG(f"cleared_{name}", schedule=None):
+        RunStatusSensor(**WAIT, **started_ids(), **mode, cancel_on_kill=True)
+
+    with DAG(f"dagrun_timeout_{name}", schedule=None, dagrun_timeout=timedelta(seconds=60)):
+        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=True)
+
+    with DAG(f"worker_killed_{name}", schedule=None):
+        RunStatusSensor(**WAIT, **IDS, **mode, retries=1, retry_delay=timedelta(seconds=1))
+
+    with DAG(f"server_down_{name}", schedule=None):
+        RunStatusSensor(**WAIT, **IDS, **mode, conn_id="runs_outage")
+
+for name in ("poke", "deferred"):
+    mode = MODES[name]
+    with DAG(
+        f"deadline_{name}",
+        schedule=None,
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(seconds=40),
+            callback=AsyncCallback(CancelRunNotifier, kwargs=IDS),
+        ),
+    ):
+        RunStatusSensor(**WAIT, **IDS, **mode)
+
+    with DAG(f"teardown_{name}", schedule=None):
+        run = start()
+        ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
+        stop = CancelRunOperator(
+            task_id="stop",
+            **ids,
+            poll_interval=1,
+            timeout=60,
+            on_missing="succeed",
+            deferrable=name == "deferred",
+        ).as_teardown(setups=run)
+        run >> work() >> RunStatusSensor(**WAIT, **ids, **mode) >> stop
+
+with DAG("execution_timeout_kills", schedule=None):
+    RunStatusSensor(**WAIT, **IDS, execution_timeout=timedelta(seconds=12), cancel_on_kill=True)
+
+with DAG("killed_for_good", schedule=None):
+    RunStatusSensor(**WAIT, **IDS, cancel_on_kill=True)
+
+with DAG("killed_with_teardown", schedule=None):
+    run = start()
+    ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
+    stop = CancelRunOperator(task_id="stop", **ids, poll_interval=1).as_teardown(setups=run)
+    run >> RunStatusSensor(**WAIT, **ids) >> stop
+
+with DAG("triggerer", schedule=None):
+    RunStatusSensor(**WAIT, **IDS, deferrable=True, cancel_on_kill=True)
+
+with DAG("sweep", schedule=None):
+    CleanupRunsOperator(
+        task_id="sweep",
+        thread_ids=["{{ dag_run.conf['thread_id'] }}"],
+        poll_interval=1,
+        timeout=60,
+    )
