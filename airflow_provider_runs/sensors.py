@@ -224,10 +224,9 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         wanted = run.status.value in self.expected_statuses
         if wanted or (not run.is_final and self.on_requires_action == "succeed"):
             return run.to_json()
-        words = (
-            f"is {run.status.value!r}, expected {' or '.join(map(repr, self.expected_statuses))}"
-        )
-        raise about(self, UnwantedStatus, f"{self._run()} {words}{_reason(run)}", run)
+        expected = " or ".join(map(repr, self.expected_statuses))
+        words = f"is {run.status.value!r}, expected {expected}{_reason(run)}"
+        raise about(self, UnwantedStatus, f"{self._run()} {words}", run)
 
     def _run(self) -> str:
         return f"Run {self.run_id!r} (connection {self.conn_id!r})"
