@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier
 
 from airflow_provider_runs.status import ACTIVE, some_of
+from airflow_provider_runs.task import NO_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence
@@ -108,10 +109,10 @@ class CancelRunNotifier(BaseNotifier):
         from airflow_provider_runs.errors import RunsError
         from airflow_provider_runs.sweep import Sweep, cancel_one, sweep
 
-        if self.run_id in _NO_ID and self.thread_id in _NO_ID:
+        if self.run_id in NO_ID and self.thread_id in NO_ID:
             self.log.warning("There is neither a run_id nor a thread_id: nothing to cancel")
             return
-        if self.run_id not in _NO_ID:
+        if self.run_id not in NO_ID:
             try:
                 await cancel_one(backend, str(self.run_id), self.thread_id, self.log)
             except RunsError as error:
@@ -125,7 +126,3 @@ class CancelRunNotifier(BaseNotifier):
         )
         if not await sweep(backend, todo, self.log):
             self.log.info("No run on thread %r matches: nothing to cancel", self.thread_id)
-
-
-#: What an id is where a template had nothing to render.
-_NO_ID = frozenset({None, "", "None"})

@@ -13,6 +13,7 @@ from airflow_provider_runs.cleanup import CleanupRunsOperator
 from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.task import (
+    NO_ID,
     UnwantedStatus,
     about,
     deadline,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["CancelRunOperator", "CleanupRunsOperator"]
 
 _CHOICES = ("succeed", "skip", "fail")
-#: What an id is where a template had nothing to render.
-_NO_ID = frozenset({None, "", "None"})
 Choice = Literal["succeed", "skip", "fail"]
 
 
@@ -110,7 +109,7 @@ class CancelRunOperator(BaseOperator):
             poll_interval=self.poll_interval,
             cancel=True,
         )
-        if self.run_id in _NO_ID and self.on_missing != "fail":
+        if self.run_id in NO_ID and self.on_missing != "fail":
             # A teardown's start may have failed before there was a run.
             self._missing(
                 RunNotFound(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.wait import Wait
 
 __all__ = [
+    "NO_ID",
     "UnwantedStatus",
     "about",
     "deadline",
@@ -31,6 +32,8 @@ __all__ = [
     "settling_time",
 ]
 
+#: What an id is where a template had nothing to render.
+NO_ID = frozenset({None, "", "None"})
 #: Seconds beyond the trigger's own deadline after which Airflow ends the deferral: only a net,
 #: since it then tells neither the trigger nor the task what the run did.
 NET = 300.0
