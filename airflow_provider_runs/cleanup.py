@@ -38,6 +38,8 @@ class CleanupRunsOperator(BaseOperator):
     status before and after, its age in seconds and the result (``sweep.Swept``).
 
     :param thread_ids: the threads (templated).
+    :param all_threads: instead of them, every thread that has active runs and that the key may
+        see; only where the API can list threads (LangGraph).
     :param conn_id: the Airflow connection (templated).
     :param older_than: only runs that were created that long ago, as timedelta or in seconds; by
         default of any age. A run whose server does not say when it was created is left alone.
@@ -61,7 +63,8 @@ class CleanupRunsOperator(BaseOperator):
     def __init__(
         self,
         *,
-        thread_ids: Collection[str] | str,
+        thread_ids: Collection[str] | str | None = None,
+        all_threads: bool = False,
         conn_id: str = "runs_default",
         older_than: timedelta | float | None = None,
         statuses: Collection[str] = ACTIVE,
@@ -75,7 +78,10 @@ class CleanupRunsOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if (thread_ids is None) != all_threads:
+            raise ValueError("give thread_ids, or all_threads=True to sweep every thread")
         self.thread_ids = thread_ids
+        self.all_threads = all_threads
         self.conn_id = conn_id
         self.older_than = seconds("older_than", older_than) if older_than else 0.0
         self.statuses = some_of("statuses", statuses, ACTIVE)
@@ -117,8 +123,10 @@ class CleanupRunsOperator(BaseOperator):
         from airflow_provider_runs.sweep import Sweep
 
         threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
+        if threads is None and not self.all_threads:
+            raise ValueError("thread_ids is None: check the task that should have given it")
         return Sweep(
-            list(dict.fromkeys(threads)),
+            None if threads is None else list(dict.fromkeys(threads)),
             statuses=self.statuses,
             metadata=self.metadata,
             older_than=self.older_than,

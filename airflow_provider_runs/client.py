@@ -18,23 +18,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 
 from airflow_provider_runs import failures
-from airflow_provider_runs.errors import RunsAPIError, RunsError, RunsServiceGone
-from airflow_provider_runs.models import RunStatus
+from airflow_provider_runs.backends.base import ROLLBACK
+from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
+from airflow_provider_runs.models import Run, RunStatus
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.backends import Backend, Call
-    from airflow_provider_runs.models import Run, RunRef
+    from airflow_provider_runs.backends import Backend, Call, Page
+    from airflow_provider_runs.models import RunRef
 
 __all__ = [
     "Answer",
     "Flow",
     "Send",
     "Sleep",
+    "busy_threads",
     "cancel_run",
     "get_run",
     "list_runs",
     "probe",
     "retry_after",
+    "rolled_back",
 ]
 
 T = TypeVar("T")
@@ -53,10 +56,12 @@ class Send:
 
     :param request: the request; its timeouts are in its extensions.
     :param until: when the whole answer must be there, in epoch seconds.
+    :param auth: what puts a token into it, if anything does.
     """
 
     request: httpx.Request
     until: float
+    auth: httpx.Auth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,10 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
-    return (yield from _call(backend, backend.get(ref), _run_reader(backend, ref), deadline))
+    flow = _call(
+        backend, backend.get(ref), lambda a: _checked(backend.read_run(a.body()), ref), deadline
+    )
+    return (yield from _or_missing(backend, flow))
 
 
 def list_runs(
@@ -111,20 +119,56 @@ def list_runs(
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
     :raises RunsError: by a flow, if there is no usable answer.
     """
+    listed: set[str] = set()
+
+    def new(runs: list[Run]) -> list[Run]:
+        # A run that starts meanwhile shifts the pages of a server that counts from the newest.
+        fresh = [run for run in runs if run.id not in listed]
+        listed.update(run.id for run in fresh)
+        return fresh
+
+    def call(cursor: str | None) -> Call:
+        return backend.list_runs(thread_id, cursor)
+
+    for page in _pages(backend, call, backend.read_page, deadline):
+        yield _mapped(page, new)
+
+
+def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator[Flow[list[str]]]:
+    """Yield a flow for each page of the threads that have active runs, as ``list_runs`` does.
+
+    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
+    :raises RunsConfigError: by a flow, if the API cannot list threads.
+    :raises RunsError: by a flow, if there is no usable answer.
+    """
+    return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
+
+
+def _pages(
+    backend: Backend,
+    call: Callable[[str | None], Call],
+    read: Callable[[Any, str | None], Page[T]],
+    deadline: float | None,
+) -> Iterator[Flow[list[T]]]:
     cursor: str | None = None
     seen: set[str | None] = set()
 
-    def page() -> Flow[list[Run]]:
+    def page() -> Flow[list[T]]:
         nonlocal cursor
-        call = backend.list_runs(thread_id, cursor)
-        seen.add(cursor)
-        page = yield from _call(backend, call, lambda a: backend.read_page(a.body()), deadline)
+        asked = cursor
+        seen.add(asked)
+        flow = _call(backend, call(asked), lambda a: read(a.body(), asked), deadline)
+        page = yield from _or_missing(backend, flow)
         cursor = page.cursor
-        return page.runs
+        return page.items
 
     yield page()
     while cursor is not None and cursor not in seen:  # some server might turn in circles
         yield page()
+
+
+def _mapped(flow: Flow[T], change: Callable[[T], T]) -> Flow[T]:
+    return change((yield from flow))
 
 
 def probe(backend: Backend) -> Flow[None]:
@@ -135,21 +179,48 @@ def probe(backend: Backend) -> Flow[None]:
     yield from _call(backend, backend.probe(), lambda _: None, None)
 
 
-def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Run]:
+def cancel_run(
+    backend: Backend, ref: RunRef, *, action: str | None = None, deadline: float | None = None
+) -> Flow[Run]:
     """Ask for a run to be cancelled, and return it as it is then: often still ``cancelling``.
 
     Servers differ in how they refuse to cancel a run that needs no cancelling, so what they say
     is not read: the run is fetched, and its status decides.
 
+    :param action: how to cancel, where the API has several ways; by default the connection's.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises CancelRefused: if the server refused and the run is still active.
     :raises RunsError: if there is no usable answer.
     """
-    call, read_run = backend.cancel(ref), _run_reader(backend, ref)
+    action = backend.cancel_action(action)
+    call = backend.cancel(ref, action)
+    if action != ROLLBACK:
+        return (yield from _cancel(backend, ref, call, deadline))
+    # Once it has been seen, its absence is the end that was asked for.
+    seen = yield from get_run(backend, ref, deadline=deadline)
+    if seen.is_final:
+        return seen
+    try:
+        return (yield from _cancel(backend, ref, call, deadline))
+    except RunNotFound:
+        return rolled_back(seen)
+    except RunsError as error:
+        error.run = error.run or seen.to_json()
+        raise
 
+
+def rolled_back(seen: Run) -> Run:
+    """Return a run that was deleted, as was asked for: cancelled.
+
+    :param seen: the run when it was seen last.
+    """
+    return seen.model_copy(update={"status": RunStatus.CANCELLED, "raw_status": "rolled back"})
+
+
+def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -> Flow[Run]:
     def run_or_none(answer: Answer) -> Run | None:
         try:
-            return read_run(answer)
+            return _checked(backend.read_cancel(answer.body()), ref)
         except ValueError:
             return None
 
@@ -166,15 +237,33 @@ def cancel_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) 
     return run or (yield from get_run(backend, ref, deadline=deadline))
 
 
-def _run_reader(backend: Backend, ref: RunRef) -> Callable[[Answer], Run]:
-    def read(answer: Answer) -> Run:
-        run = backend.read_run(answer.body())
-        if run.id != ref.run_id:
-            # Were it taken for the run, another's end would be reported as this one's.
-            raise ValueError("it is another object")
-        return run
+R = TypeVar("R", Run, "Run | None")
 
-    return read
+
+def _checked(run: R, ref: RunRef) -> R:
+    if run is not None and run.id != ref.run_id:
+        # Were it taken for the run, another's end would be reported as this one's.
+        raise ValueError("it is another object")
+    return run
+
+
+def _or_missing(backend: Backend, flow: Flow[T]) -> Flow[T]:
+    """Tell a missing run from a wrong base URL also where the body of a 404 does not.
+
+    :raises RunNotFound: if the server does serve this API.
+    """
+    try:
+        return (yield from flow)
+    except RunsAPIError as error:
+        landmark = backend.landmark()
+        if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
+            raise
+        try:
+            yield from _call(backend, landmark, lambda a: a.body(), None)
+        except RunsError:
+            raise error from None
+        words = "It does serve this API: so the run or the thread is what it does not know."
+        raise RunNotFound(**error.adding(words).fields()) from None
 
 
 def _call(
@@ -207,7 +296,7 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: f
     """Send a call once."""
     until = max(until, time.time() + LAST_LOOK)
     try:
-        answer = yield Send(_request(backend, call, until), until)
+        answer = yield Send(_request(backend, call, until), until, backend.auth())
     except httpx.RequestError as error:
         raise failures.no_answer(backend, call, error) from error
     assert answer is not None  # noqa: S101 - what a driver sends back for a Send
@@ -227,6 +316,7 @@ def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
         call.method,
         settings.base_url + call.path,
         params={**backend.params(), **call.params},
+        json=call.json,
         headers=backend.all_headers(),
         extensions={"timeout": httpx.Timeout(seconds).as_dict()},
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
+from airflow_provider_runs.entra import TokenUnavailable
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -35,8 +36,17 @@ E = TypeVar("E", bound=RunsError)
 _EXCERPT = 400
 
 
-def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsTransportError:
-    """Return the error for a request that got no whole answer."""
+def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsError:
+    """Return the error for a request that got no whole answer, or could not be sent."""
+    if isinstance(error, TokenUnavailable):
+        return _error(
+            RunsAuthError if error.refused else RunsTransportError,
+            backend,
+            call,
+            f"no Entra ID token could be had: {error}",
+            "Check the connection's credential, tenant, client and secret",
+            transient=not error.refused,
+        )
     # Wrong by construction, not by bad luck: sending it again would fail again.
     hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
     return _error(

@@ -84,6 +84,7 @@ class ConnectionForm:
     :param default_base_url: used when ``host`` is empty; ``None`` makes the host required.
     :param placeholders: hints in the empty standard fields.
     :param fields: the custom fields, common ones included, by their name in ``extra``.
+    :param key_label: what the password is called.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ConnectionForm:
         default_base_url: str | None,
         placeholders: dict[str, str],
         fields: dict[str, dict[str, Any]],
+        key_label: str = "API key",
     ) -> None:
         self.conn_type = conn_type
         self.label = label
@@ -101,11 +103,11 @@ class ConnectionForm:
         self.default_base_url = default_base_url
         self.placeholders = placeholders
         self.fields = fields
+        self.relabeling = {"host": "Base URL", "password": key_label}
 
     # The port stays visible although a URL can hold it: with a hidden one the UI sends 0 when a
     # stored connection is tested, and the server takes that for another host and refuses.
     hidden_fields = ("schema", "login", "extra")
-    relabeling = {"host": "Base URL", "password": "API key"}  # noqa: RUF012 - a constant, not state
 
     def connection_type(self) -> dict[str, Any]:
         """Return the entry of ``connection-types`` in the provider info (Airflow 3.2 and later)."""

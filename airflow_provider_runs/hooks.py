@@ -20,10 +20,15 @@ from airflow_provider_runs.airflow_errors import (
     AirflowRescheduleException,
     TaskDeferred,
 )
-from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.backends import (
+    AssistantsBackend,
+    FoundryBackend,
+    LangGraphBackend,
+    ResponsesBackend,
+)
 from airflow_provider_runs.connection import probe_in_time, read_connection, unknown
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.lifeline import cancel_before_exit, on_sigterm
+from airflow_provider_runs.lifeline import cancel_on_sigterm
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
 from airflow_provider_runs.wait import Wait, look_once, wait_for
@@ -38,7 +43,13 @@ if TYPE_CHECKING:
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.models import Run
 
-__all__ = ["AssistantsRunsHook", "RunsHook"]
+__all__ = [
+    "AssistantsRunsHook",
+    "FoundryRunsHook",
+    "LangGraphRunsHook",
+    "ResponsesRunsHook",
+    "RunsHook",
+]
 
 T = TypeVar("T")
 
@@ -93,7 +104,12 @@ class RunsHook(BaseHook):
         return self._drive(lambda backend: client.get_run(backend, RunRef(run_id, thread_id)))
 
     def cancel_run(
-        self, run_id: str, thread_id: str | None = None, *, deadline: float | None = None
+        self,
+        run_id: str,
+        thread_id: str | None = None,
+        *,
+        cancel_action: str | None = None,
+        deadline: float | None = None,
     ) -> Run:
         """Ask for a run to be cancelled, and return it as it is then: often ``cancelling``.
 
@@ -101,6 +117,9 @@ class RunsHook(BaseHook):
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
+        :param cancel_action: ``interrupt`` or ``rollback``, where the API has both (LangGraph); by
+            default as the connection says. A run that is rolled back is gone, which is returned
+            as ``cancelled``.
         :param deadline: when to stop trying, in epoch seconds; by default after ``timeout`` times
             ``max_retries`` and one of the connection.
         :raises RunNotFound: if the server knows no such run.
@@ -108,7 +127,9 @@ class RunsHook(BaseHook):
         :raises RunsError: if there is no usable answer.
         """
         ref = RunRef(run_id, thread_id)
-        return self._drive(lambda backend: client.cancel_run(backend, ref, deadline=deadline))
+        return self._drive(
+            lambda b: client.cancel_run(b, ref, action=cancel_action, deadline=deadline)
+        )
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
         """Yield the runs of a thread, newest first; a page is fetched when it is reached.
@@ -145,7 +166,7 @@ class RunsHook(BaseHook):
         """Wait as told, blocking; see ``wait.wait_for``."""
         return self._drive(lambda backend: wait_for(backend, wait, self.log))
 
-    def look_once(self, wait: Wait) -> Run | None:
+    def look_once(self, wait: Wait) -> tuple[Run | None, Wait]:
         """Take the first step of a wait; see ``wait.look_once``."""
         return self._drive(lambda backend: look_once(backend, wait, self.log))
 
@@ -173,13 +194,7 @@ class RunsHook(BaseHook):
         :param thread_id: its thread; ``None`` where the API has no threads.
         :raises RunsConfigError: if the connection cannot be used; before the block begins.
         """
-        backend, ref = self.backend(), RunRef(run_id, thread_id)
-        backend.cancel(ref)  # a bad id shows now, not when it is too late
-
-        def cancel() -> None:
-            cancel_before_exit(backend, ref, self.log)
-
-        with on_sigterm(cancel):
+        with cancel_on_sigterm(self.backend(), RunRef(run_id, thread_id), self.log) as cancel:
             try:
                 yield
             except _NOT_AN_END:
@@ -197,11 +212,18 @@ class RunsHook(BaseHook):
         )
 
     async def acancel_run(
-        self, run_id: str, thread_id: str | None = None, *, deadline: float | None = None
+        self,
+        run_id: str,
+        thread_id: str | None = None,
+        *,
+        cancel_action: str | None = None,
+        deadline: float | None = None,
     ) -> Run:
         """Do what ``cancel_run`` does, for asyncio."""
         ref = RunRef(run_id, thread_id)
-        return await self._adrive(lambda b: client.cancel_run(b, ref, deadline=deadline))
+        return await self._adrive(
+            lambda b: client.cancel_run(b, ref, action=cancel_action, deadline=deadline)
+        )
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
@@ -241,13 +263,8 @@ class RunsHook(BaseHook):
         self, run_id: str, thread_id: str | None = None
     ) -> AsyncIterator[None]:
         """Do what ``cancel_on_exit`` does, for asyncio, where a cancelled task counts too."""
-        backend, ref = await self.abackend(), RunRef(run_id, thread_id)
-        backend.cancel(ref)
-
-        def cancel() -> None:
-            cancel_before_exit(backend, ref, self.log)
-
-        with on_sigterm(cancel):
+        backend = await self.abackend()
+        with cancel_on_sigterm(backend, RunRef(run_id, thread_id), self.log) as cancel:
             try:
                 yield
             except _NOT_AN_END:
@@ -332,3 +349,21 @@ class AssistantsRunsHook(RunsHook):
     """The hook of connections of type ``runs_assistants``."""
 
     form = AssistantsBackend.form
+
+
+class FoundryRunsHook(RunsHook):
+    """The hook of connections of type ``runs_foundry``."""
+
+    form = FoundryBackend.form
+
+
+class LangGraphRunsHook(RunsHook):
+    """The hook of connections of type ``runs_langgraph``."""
+
+    form = LangGraphBackend.form
+
+
+class ResponsesRunsHook(RunsHook):
+    """The hook of connections of type ``runs_responses``."""
+
+    form = ResponsesBackend.form

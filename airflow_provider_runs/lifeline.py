@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
     from airflow_provider_runs.wait import Log
 
-__all__ = ["LAST_CALL", "cancel_before_exit", "on_sigterm"]
+__all__ = ["LAST_CALL", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
 
 #: Seconds for the cancel and as many to look at the run after a refusal. Airflow sends SIGKILL
 #: five seconds after SIGTERM (its Task SDK has the number built in).
@@ -53,6 +53,23 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log) -> None:
     thread.start()
     thread.join(2 * LAST_CALL)
     log.warning("%s", said[0] if said else f"Cancelling {ref} before exit has got no answer yet")
+
+
+@contextmanager
+def cancel_on_sigterm(backend: Backend, ref: RunRef, log: Log) -> Iterator[Callable[[], None]]:
+    """Cancel a run when this process gets SIGTERM within the block.
+
+    Yields what does it, for the other ways out.
+
+    :raises RunsConfigError: if the run cannot be cancelled because of its ids; before the block.
+    """
+    backend.cancel(ref)
+
+    def cancel() -> None:
+        cancel_before_exit(backend, ref, log)
+
+    with on_sigterm(cancel):
+        yield cancel
 
 
 @contextmanager

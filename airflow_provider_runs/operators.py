@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
@@ -55,6 +54,8 @@ class CancelRunOperator(BaseOperator):
     :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
+    :param cancel_action: on LangGraph, ``interrupt`` or ``rollback``, which also deletes the run
+        (it is returned as ``cancelled``); by default as the connection says.
     :param on_already_final: what a run is that ended otherwise than cancelled: ``succeed``,
         ``skip`` or ``fail`` (without retries, as a final run never changes).
     :param on_missing: what a run is that the server does not know: ``fail``, ``skip`` or
@@ -80,6 +81,7 @@ class CancelRunOperator(BaseOperator):
         poll_interval: float | timedelta = 5.0,
         timeout: float | timedelta = 600.0,
         deferrable: bool = default_deferrable(),
+        cancel_action: Literal["interrupt", "rollback"] | None = None,
         on_already_final: Choice = "succeed",
         on_missing: Choice = "fail",
         **kwargs: Any,
@@ -92,6 +94,7 @@ class CancelRunOperator(BaseOperator):
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.timeout = seconds("timeout", timeout)
         self.deferrable = deferrable
+        self.cancel_action = cancel_action
         self.on_already_final = one_of("on_already_final", on_already_final, _CHOICES)
         self.on_missing = one_of("on_missing", on_missing, _CHOICES)
 
@@ -108,6 +111,7 @@ class CancelRunOperator(BaseOperator):
             deadline=deadline(now, self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,
             cancel=True,
+            cancel_action=self.cancel_action,
         )
         if self.run_id in NO_ID and self.on_missing != "fail":
             # A teardown's start may have failed before there was a run.
@@ -123,17 +127,20 @@ class CancelRunOperator(BaseOperator):
             RunLink().publish(context, hook.backend(), wait.ref)
             try:
                 if not self.wait_for_termination:
-                    asked = hook.cancel_run(*ids, deadline=wait.deadline)
+                    asked = hook.cancel_run(
+                        *ids, cancel_action=self.cancel_action, deadline=wait.deadline
+                    )
                     self.log.info("Asked for the cancel: %s is %s", wait.ref, asked.status.value)
                     return self._conclude(asked)
-                run = hook.look_once(wait) if self.deferrable else hook.follow(wait)
+                if not self.deferrable:
+                    return self._conclude(hook.follow(wait))
+                run, rest = hook.look_once(wait)
             except RunNotFound as error:
                 self._missing(error)
                 return None
         if run and run.is_final:
             return self._conclude(run)
-        seen = run.status.value if run else None
-        return defer(self, self.conn_id, replace(wait, cancel=run is None, seen=seen))
+        return defer(self, self.conn_id, rest)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
         """Take the end of the wait from the trigger's event."""

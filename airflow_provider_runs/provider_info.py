@@ -106,7 +106,266 @@ PROVIDER_INFO = {
                 "relabeling": {"host": "Base URL", "password": "API key"},
                 "placeholders": {"host": "https://gateway.example.com/v1", "port": "443"},
             },
-        }
+        },
+        {
+            "connection-type": "runs_foundry",
+            "hook-class-name": "airflow_provider_runs.hooks.FoundryRunsHook",
+            "hook-name": "Runs: Azure AI Foundry Agents",
+            "conn-fields": {
+                "credential": {
+                    "label": "Credential",
+                    "description": "default: what azure-identity finds; client_secret: tenant, client and secret; managed_identity, workload_identity: of the machine or pod; api_key: no token.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "default",
+                        "enum": [
+                            "default",
+                            "client_secret",
+                            "managed_identity",
+                            "workload_identity",
+                            "api_key",
+                        ],
+                    },
+                },
+                "tenant_id": {
+                    "label": "Tenant id",
+                    "description": "Of client_secret and workload_identity.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "client_id": {
+                    "label": "Client id",
+                    "description": "Of client_secret; of the others where the machine has several identities.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "authority": {
+                    "label": "Authority",
+                    "description": "Where tokens come from, in a sovereign cloud: https://login.microsoftonline.us.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "scope": {
+                    "label": "Scope",
+                    "description": "What tokens are for.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "https://ai.azure.com/.default",
+                    },
+                },
+                "api_version": {
+                    "label": "API version",
+                    "description": "Sent as the query 'api-version'.",
+                    "schema": {"type": ["string", "null"], "default": "v1"},
+                },
+                "timeout": {
+                    "label": "Timeout (seconds)",
+                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 30,
+                        "minimum": 0.1,
+                        "maximum": 3600,
+                    },
+                },
+                "max_retries": {
+                    "label": "Maximum retries",
+                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "schema": {
+                        "type": ["integer", "null"],
+                        "default": 3,
+                        "minimum": 0,
+                        "maximum": 100,
+                    },
+                },
+                "verify": {
+                    "label": "Verify TLS certificates",
+                    "description": "Switch off only for a test server.",
+                    "schema": {"type": ["boolean", "null"], "default": True},
+                },
+                "ca_bundle": {
+                    "label": "CA bundle",
+                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "proxy": {
+                    "label": "Proxy",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "headers": {
+                    "label": "Extra headers",
+                    "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
+                    "schema": {"type": ["object", "null"], "default": None},
+                },
+                "console_url": {
+                    "label": "Console link",
+                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+            },
+            "ui-field-behaviour": {
+                "hidden-fields": ["schema", "login", "extra"],
+                "relabeling": {"host": "Base URL", "password": "API key or client secret"},
+                "placeholders": {
+                    "host": "https://RESOURCE.services.ai.azure.com/api/projects/PROJECT",
+                    "port": "443",
+                },
+            },
+        },
+        {
+            "connection-type": "runs_langgraph",
+            "hook-class-name": "airflow_provider_runs.hooks.LangGraphRunsHook",
+            "hook-name": "Runs: LangGraph Agent Server",
+            "conn-fields": {
+                "key_header": {
+                    "label": "Key is sent as",
+                    "description": "x-api-key: an 'x-api-key' header; bearer: 'Authorization: Bearer …'.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "x-api-key",
+                        "enum": ["x-api-key", "bearer"],
+                    },
+                },
+                "cancel_action": {
+                    "label": "Cancel action",
+                    "description": "interrupt: stop the run and keep it; rollback: also delete it and what it did to its thread.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "interrupt",
+                        "enum": ["interrupt", "rollback"],
+                    },
+                },
+                "timeout": {
+                    "label": "Timeout (seconds)",
+                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 30,
+                        "minimum": 0.1,
+                        "maximum": 3600,
+                    },
+                },
+                "max_retries": {
+                    "label": "Maximum retries",
+                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "schema": {
+                        "type": ["integer", "null"],
+                        "default": 3,
+                        "minimum": 0,
+                        "maximum": 100,
+                    },
+                },
+                "verify": {
+                    "label": "Verify TLS certificates",
+                    "description": "Switch off only for a test server.",
+                    "schema": {"type": ["boolean", "null"], "default": True},
+                },
+                "ca_bundle": {
+                    "label": "CA bundle",
+                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "proxy": {
+                    "label": "Proxy",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "headers": {
+                    "label": "Extra headers",
+                    "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
+                    "schema": {"type": ["object", "null"], "default": None},
+                },
+                "console_url": {
+                    "label": "Console link",
+                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+            },
+            "ui-field-behaviour": {
+                "hidden-fields": ["schema", "login", "extra"],
+                "relabeling": {"host": "Base URL", "password": "API key"},
+                "placeholders": {"host": "https://my-agents.us.langgraph.app", "port": "443"},
+            },
+        },
+        {
+            "connection-type": "runs_responses",
+            "hook-class-name": "airflow_provider_runs.hooks.ResponsesRunsHook",
+            "hook-name": "Runs: OpenAI Responses (background)",
+            "conn-fields": {
+                "key_header": {
+                    "label": "Key is sent as",
+                    "description": "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "bearer",
+                        "enum": ["bearer", "api-key"],
+                    },
+                },
+                "organization": {
+                    "label": "Organization",
+                    "description": "Sent as 'OpenAI-Organization'.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "project": {
+                    "label": "Project",
+                    "description": "Sent as 'OpenAI-Project'.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "api_version": {
+                    "label": "API version",
+                    "description": "Sent as the query 'api-version', where a server wants one.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "timeout": {
+                    "label": "Timeout (seconds)",
+                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 30,
+                        "minimum": 0.1,
+                        "maximum": 3600,
+                    },
+                },
+                "max_retries": {
+                    "label": "Maximum retries",
+                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "schema": {
+                        "type": ["integer", "null"],
+                        "default": 3,
+                        "minimum": 0,
+                        "maximum": 100,
+                    },
+                },
+                "verify": {
+                    "label": "Verify TLS certificates",
+                    "description": "Switch off only for a test server.",
+                    "schema": {"type": ["boolean", "null"], "default": True},
+                },
+                "ca_bundle": {
+                    "label": "CA bundle",
+                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "proxy": {
+                    "label": "Proxy",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+                "headers": {
+                    "label": "Extra headers",
+                    "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
+                    "schema": {"type": ["object", "null"], "default": None},
+                },
+                "console_url": {
+                    "label": "Console link",
+                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
+            },
+            "ui-field-behaviour": {
+                "hidden-fields": ["schema", "login", "extra"],
+                "relabeling": {"host": "Base URL", "password": "API key"},
+                "placeholders": {"host": "https://api.openai.com/v1", "port": "443"},
+            },
+        },
     ],
     "extra-links": ["airflow_provider_runs.links.RunLink"],
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -122,15 +121,13 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
             RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
                 return self._conclude(hook.follow(wait))
-            run = hook.look_once(wait)
+            run, rest = hook.look_once(wait)
             if run and wait.is_over(run):
                 return self._conclude(run)
             if self.deferrable or self._must_hear_of_kills():
                 if self.cancel_on_kill:
                     context["ti"].xcom_push(key=WATCHED_RUN, value=self.run_id)
-                seen = run.status.value if run else None
-                later = replace(wait, seen=seen)
-                return defer(self, self.conn_id, later, cancel_on_kill=self.cancel_on_kill)
+                return defer(self, self.conn_id, rest, cancel_on_kill=self.cancel_on_kill)
             if wait.deadline - time.time() <= settling_time():
                 return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))

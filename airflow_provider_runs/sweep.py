@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.client import cancel_run, list_runs
+from airflow_provider_runs.client import busy_threads, cancel_run, list_runs
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -90,7 +90,7 @@ class Swept:
 class Sweep:
     """What to sweep, and how.
 
-    :param thread_ids: the threads.
+    :param thread_ids: the threads; ``None`` for all that have active runs.
     :param statuses: runs in these statuses.
     :param metadata: runs that have at least these entries in their metadata.
     :param older_than: runs that were created that many seconds ago or earlier.
@@ -100,7 +100,7 @@ class Sweep:
     :param dry_run: only find the runs.
     """
 
-    thread_ids: Sequence[str]
+    thread_ids: Sequence[str] | None
     statuses: Sequence[str] = ACTIVE
     metadata: dict[str, Any] | None = None
     older_than: float = 0.0
@@ -128,11 +128,13 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
     :param log: gets a line for each run that is cancelled and for each failure.
     :return: a line for each run that matched and for each thread that could not be listed.
     :raises RunsConfigError: if the connection cannot be used.
+    :raises RunsError: if all threads are to be swept and cannot be listed.
     """
     gate = asyncio.Semaphore(todo.max_concurrency)
     async with shared_client(backend.settings) as http:
         sweeper = _Sweeper(backend, todo, log, http, gate)
-        threads = await asyncio.gather(*(sweeper.thread(name) for name in todo.thread_ids))
+        names = await sweeper.busy() if todo.thread_ids is None else todo.thread_ids
+        threads = await asyncio.gather(*(sweeper.thread(name) for name in names))
     return [line for lines in threads for line in lines]
 
 
@@ -208,6 +210,13 @@ class _Sweeper:
     log: Log
     http: httpx.AsyncClient
     gate: asyncio.Semaphore
+
+    async def busy(self) -> list[str]:
+        """Return the threads that have active runs."""
+        pages = busy_threads(self.backend, deadline=self.todo.deadline)
+        names = [name for page in pages for name in await adrive(page, self.http, self.gate)]
+        self.log.info("%d threads have active runs", len(names))
+        return list(dict.fromkeys(names))
 
     async def thread(self, thread_id: str) -> list[Swept]:
         """Sweep one thread."""

@@ -84,7 +84,7 @@ async def adrive(
 def _exchange(step: Send, client: httpx.Client) -> Answer:
     content = bytearray()
     # Never redirected: the key would go to whatever host the answer names.
-    response = client.send(step.request, stream=True, follow_redirects=False)
+    response = client.send(step.request, stream=True, follow_redirects=False, auth=step.auth)
     try:
         for chunk in response.iter_bytes():
             content += chunk
@@ -101,7 +101,9 @@ async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
         await limit.rest(step.until)
     try:
         async with asyncio.timeout(step.until - time.time()):
-            response = await client.send(step.request, stream=True, follow_redirects=False)
+            response = await client.send(
+                step.request, stream=True, follow_redirects=False, auth=step.auth
+            )
             try:
                 async for chunk in response.aiter_bytes():
                     content += chunk
@@ -138,6 +140,7 @@ def make_client(backend: Backend) -> httpx.Client:
             base_url=settings.base_url,
             headers=backend.all_headers(),
             params=backend.params(),
+            auth=backend.auth(),
             proxy=settings.proxy,
             verify=settings.ssl_context(),
             timeout=settings.timeout,

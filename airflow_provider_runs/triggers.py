@@ -42,6 +42,8 @@ class RunStatusTrigger(BaseTrigger):
     :param first_interval: the first pause, in seconds; by default one second, or less.
     :param stop_on_requires_action: fire also when the run waits for its caller.
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param cancel_action: how the run is to be cancelled, or was; by default as the connection
+        says.
     :param seen: the status that is known, and was logged, already.
     :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
         later, which alone tell triggers).
@@ -61,6 +63,7 @@ class RunStatusTrigger(BaseTrigger):
         first_interval: float | None = None,
         stop_on_requires_action: bool = False,
         cancel: bool = False,
+        cancel_action: str | None = None,
         seen: str | None = None,
         cancel_on_kill: bool = False,
         fire_not_before: float = 0.0,
@@ -75,6 +78,7 @@ class RunStatusTrigger(BaseTrigger):
         self.first_interval = first_interval
         self.stop_on_requires_action = stop_on_requires_action
         self.cancel = cancel
+        self.cancel_action = cancel_action
         self.seen = seen
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
@@ -91,6 +95,7 @@ class RunStatusTrigger(BaseTrigger):
             "first_interval": self.first_interval,
             "stop_on_requires_action": self.stop_on_requires_action,
             "cancel": self.cancel,
+            "cancel_action": self.cancel_action,
             "seen": self.seen,
             "cancel_on_kill": self.cancel_on_kill,
             "fire_not_before": self.fire_not_before,
@@ -126,6 +131,7 @@ class RunStatusTrigger(BaseTrigger):
                 first_interval=self.first_interval,
                 stop_on_requires_action=self.stop_on_requires_action,
                 cancel=self.cancel,
+                cancel_action=self.cancel_action,
                 seen=self.seen,
             )
         )

@@ -11,8 +11,15 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_runs.client import Flow, Sleep, cancel_run, get_run
-from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
+from airflow_provider_runs.backends.base import ROLLBACK
+from airflow_provider_runs.client import Flow, Sleep, cancel_run, get_run, rolled_back
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunNotFound,
+    RunsConfigError,
+    RunsError,
+    RunTimeout,
+)
 from airflow_provider_runs.models import Run, RunRef, RunStatus
 
 if TYPE_CHECKING:
@@ -53,6 +60,8 @@ class Wait:
     :param first_interval: the first pause, in seconds; by default one second, or less.
     :param stop_on_requires_action: end the wait also when the run waits for its caller.
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param cancel_action: how the run is to be cancelled, or was; by default as the connection
+        says.
     :param seen: the status that is known, and was logged, already.
     :raises RunsConfigError: if the poll interval is not more than zero.
     """
@@ -65,6 +74,7 @@ class Wait:
     first_interval: float | None = None
     stop_on_requires_action: bool = False
     cancel: bool = False
+    cancel_action: str | None = None
     seen: str | None = None
 
     def __post_init__(self) -> None:
@@ -105,7 +115,8 @@ def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
     :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
         no answer came for a quarter of an hour.
     """
-    watch = _Watch(backend.settings.conn_id, wait, log)
+    wait = _settled(backend, wait)
+    watch = _Watch(backend, wait, log)
     asking = wait.cancel
     while True:
         run = yield from _look(backend, wait, watch, asking=asking)
@@ -115,27 +126,43 @@ def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
         yield watch.pause()
 
 
-def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[Run | None]:
-    """Take the first step of a wait; ``None`` if it had no answer but may have one later.
+def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, Wait]]:
+    """Take the first step of a wait.
 
     It takes some seconds at most, as a task that is about to leave its worker should.
 
     :param log: gets a line with the run's status or with the failure.
+    :return: the run, or ``None`` if there was no answer but may be one later; and the rest of the
+        wait, if it is not over.
     :raises RunTimeout: when the deadline has passed.
     :raises RunsError: when waiting on makes no sense.
     """
-    watch = _Watch(backend.settings.conn_id, wait, log)
+    wait = _settled(backend, wait)
+    watch = _Watch(backend, wait, log)
     hurried = replace(wait, deadline=min(wait.deadline, time.time() + FIRST_LOOK))
     run = yield from _look(backend, hurried, watch, asking=wait.cancel)
     if not (run and wait.is_over(run)):
         watch.pause()
-    return run
+    seen = watch.status.value if watch.status else None
+    return run, replace(wait, cancel=wait.cancel and run is None, seen=seen)
+
+
+def _settled(backend: Backend, wait: Wait) -> Wait:
+    """Return the wait with the connection's cancel action, if it is to cancel and has none."""
+    if not wait.cancel:
+        return wait
+    return replace(wait, cancel_action=backend.cancel_action(wait.cancel_action))
 
 
 def _look(backend: Backend, wait: Wait, watch: _Watch, *, asking: bool) -> Flow[Run | None]:
+    ref, until = wait.ref, wait.deadline
     try:
-        step = cancel_run if asking else get_run
-        run = yield from step(backend, wait.ref, deadline=wait.deadline)
+        if asking:
+            run = yield from cancel_run(backend, ref, action=wait.cancel_action, deadline=until)
+        else:
+            run = yield from get_run(backend, ref, deadline=until)
+    except RunNotFound as error:
+        run = watch.missed(error)
     except RunsError as error:
         watch.failed(error)
         return None
@@ -146,8 +173,8 @@ def _look(backend: Backend, wait: Wait, watch: _Watch, *, asking: bool) -> Flow[
 class _Watch:
     """What a wait has seen so far."""
 
-    def __init__(self, conn_id: str, wait: Wait, log: Log) -> None:
-        self.conn_id = conn_id
+    def __init__(self, backend: Backend, wait: Wait, log: Log) -> None:
+        self.backend = backend
         self.wait = wait
         self.log = log
         self.status = RunStatus.of(wait.seen) if wait.seen else None
@@ -180,6 +207,21 @@ class _Watch:
         if run.status is RunStatus.CANCELLING:
             self.pauses = self.wait.pauses()  # it may end any moment: look often again
 
+    def missed(self, error: RunNotFound) -> Run:
+        """Take in that the run is not there; return it if that is how it was to end.
+
+        :raises RunNotFound: if it is not.
+        """
+        if self.status is None:
+            raise error
+        if self.wait.cancel_action == ROLLBACK:
+            wait = self.wait
+            ids = {"id": wait.run_id, "thread_id": wait.thread_id, "status": self.status}
+            return rolled_back(self.run or Run.model_validate(ids))
+        words = f"It was {self.status.value!r} before, {self.backend.vanished}."
+        error.run = self.last_seen()
+        raise error.adding(words)
+
     def failed(self, error: RunsError) -> None:
         """Take in that there is no answer now.
 
@@ -196,6 +238,8 @@ class _Watch:
             if not error.transient or silent:
                 error.run = error.run or self.last_seen()
                 raise error
+        if error.run and not self.status:
+            self.status = RunStatus.of(error.run["status"])
         if self.error is None:
             self.log.warning("%s The wait goes on.", error.message)
         self.error = error
@@ -218,13 +262,13 @@ class _Watch:
     def _timeout(self) -> RunsError:
         if isinstance(self.error, CancelRefused):
             return self.error
-        wait, run = self.wait, self.last_seen()
+        wait, run, conn_id = self.wait, self.last_seen(), self.backend.settings.conn_id
         waited = time.time() - wait.started_at
         last = f" Last failure: {self.error.message}" if self.error else ""
         return RunTimeout(
-            f"{_name(wait)} was not final after {waited:.0f} s (connection {self.conn_id!r}): "
+            f"{_name(wait)} was not final after {waited:.0f} s (connection {conn_id!r}): "
             f"{_state(run)}. {_advice(run)}{last}",
-            conn_id=self.conn_id,
+            conn_id=conn_id,
             run_id=wait.run_id,
             thread_id=wait.thread_id,
             run=run,

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
 from airflow_provider_runs.backends.base import Backend, Call, Page
+from airflow_provider_runs.backends.foundry import FoundryBackend
+from airflow_provider_runs.backends.langgraph import LangGraphBackend
+from airflow_provider_runs.backends.responses import ResponsesBackend
 
-__all__ = ["BACKENDS", "AssistantsBackend", "Backend", "Call", "Page", "backend_for"]
+__all__ = [
+    "BACKENDS",
+    "AssistantsBackend",
+    "Backend",
+    "Call",
+    "FoundryBackend",
+    "LangGraphBackend",
+    "Page",
+    "ResponsesBackend",
+    "backend_for",
+]
 
-BACKENDS: tuple[type[Backend], ...] = (AssistantsBackend,)
+BACKENDS: tuple[type[Backend], ...] = (
+    AssistantsBackend,
+    FoundryBackend,
+    LangGraphBackend,
+    ResponsesBackend,
+)
 
 
 def backend_for(conn_type: str) -> type[Backend] | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.backends.base import Backend, Call, Page
+from airflow_provider_runs.backends.base import Call, Page
+from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
 from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.models import Run, RunRef
 
 __all__ = ["AssistantsBackend"]
 
@@ -20,7 +21,7 @@ __all__ = ["AssistantsBackend"]
 _GONE = ("openai.com", "openai.azure.com")
 
 
-class AssistantsBackend(Backend):
+class AssistantsBackend(OpenAIBackend):
     """Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
 
     form = ConnectionForm(
@@ -30,20 +31,7 @@ class AssistantsBackend(Backend):
         default_base_url="https://api.openai.com/v1",
         placeholders={"host": "https://gateway.example.com/v1", "port": "443"},
         fields={
-            "key_header": field(
-                "Key is sent as",
-                "string",
-                "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
-                default="bearer",
-                enum=["bearer", "api-key"],
-            ),
-            "organization": field("Organization", "string", "Sent as 'OpenAI-Organization'."),
-            "project": field("Project", "string", "Sent as 'OpenAI-Project'."),
-            "api_version": field(
-                "API version",
-                "string",
-                "Sent as the query 'api-version', where a server wants one.",
-            ),
+            **OPENAI_FIELDS,
             "beta": field(
                 "Beta header",
                 "string",
@@ -55,28 +43,14 @@ class AssistantsBackend(Backend):
     )
 
     def headers(self) -> dict[str, str]:
-        """Return the key's header, the beta header, and the organization's and the project's."""
-        options, key = self.settings.options, self.settings.key
-        bearer = options["key_header"] == "bearer"
-        headers = {
-            "Authorization": f"Bearer {key}" if key and bearer else "",
-            "api-key": "" if bearer else key,
-            "OpenAI-Beta": options["beta"],
-            "OpenAI-Organization": options["organization"],
-            "OpenAI-Project": options["project"],
-        }
-        return {name: value for name, value in headers.items() if value}
-
-    def params(self) -> dict[str, str]:
-        """Return the API version, if the connection names one."""
-        version = self.settings.options["api_version"]
-        return {"api-version": version} if version else {}
+        """Return those of all such APIs and the beta header."""
+        return {**super().headers(), "OpenAI-Beta": self.settings.options["beta"]}
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
         return Call(f"get {ref}", "GET", self._path(ref), ref)
 
-    def cancel(self, ref: RunRef) -> Call:
+    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return ``POST /threads/{thread_id}/runs/{run_id}/cancel``.
 
         A second cancel is an error on the server (400), so the error is judged by the run's status.
@@ -97,7 +71,7 @@ class AssistantsBackend(Backend):
         params = {"limit": 1}
         return Call("list the assistants", "GET", "/assistants", params=params, has_ids=False)
 
-    def read_page(self, body: Any) -> Page:
+    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
@@ -106,22 +80,6 @@ class AssistantsBackend(Backend):
             return Page(runs, None)
         last = body.get("last_id")
         return Page(runs, last if isinstance(last, str) and last else runs[-1].id)
-
-    def read_error(self, body: Any) -> tuple[str, str]:
-        """Read ``{"error": {"message", "type", "param", "code"}}``."""
-        if not isinstance(body, dict):
-            return "", ""
-        error = body.get("error") or body.get("detail")  # gateways also send either as text
-        if not isinstance(error, dict):
-            return str(error or ""), ""
-        return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
-
-    def knows_route(self, body: Any) -> bool:
-        """Return whether the body is an error in the API's form, or in that of a FastAPI server."""
-        if not isinstance(body, dict):
-            return False
-        detail = body.get("detail")  # "Not Found" is what FastAPI says of a path that it lacks
-        return isinstance(body.get("error"), dict) or (bool(detail) and detail != "Not Found")
 
     def is_gone(self) -> bool:
         """Return whether the host is OpenAI's or Azure OpenAI's own."""

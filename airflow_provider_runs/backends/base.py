@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
 from airflow_provider_runs import __version__
@@ -13,10 +13,12 @@ from airflow_provider_runs.models import Run, RunRef
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import httpx
+
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.settings import Settings
 
-__all__ = ["Backend", "Call", "Page", "segment"]
+__all__ = ["ROLLBACK", "Backend", "Call", "Page", "segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Call:
     :param path: appended to the base URL; its parts are percent-encoded already.
     :param ref: the run it is about, if it is about one.
     :param params: its query.
+    :param json: its body, if it has one.
     :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
     :param judged: error statuses that are an answer to be judged, not sent again: a cancel that is
         answered 409 may mean that the run has ended.
@@ -38,25 +41,36 @@ class Call:
     path: str
     ref: RunRef | None = None
     params: Mapping[str, str | int] = field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
     has_ids: bool = True
     judged: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list of runs; ``cursor`` asks for the next one, ``None`` after the last."""
+Item = TypeVar("Item")
 
-    runs: list[Run]
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list; ``cursor`` asks for the next one, ``None`` after the last."""
+
+    items: list[Item]
     cursor: str | None
+
+
+#: The cancel action that deletes the run: then its absence is the end that was asked for.
+ROLLBACK = "rollback"
 
 
 class Backend:
     """One wire dialect with one connection's settings. Subclasses say what is their own.
 
     :param settings: the connection's settings.
+    :raises RunsConfigError: if the settings contradict each other.
     """
 
     form: ClassVar[ConnectionForm]
+    #: Why a run that was there a moment ago is not any more.
+    vanished: ClassVar[str] = "so it was deleted in the meantime"
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -73,6 +87,10 @@ class Backend:
         own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
         return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
 
+    def auth(self) -> httpx.Auth | None:
+        """Return what fetches and renews a token, where a key in a header does not do."""
+        return None
+
     def params(self) -> dict[str, str]:
         """Return the query of every call."""
         return {}
@@ -84,9 +102,22 @@ class Backend:
         """
         raise NotImplementedError
 
-    def cancel(self, ref: RunRef) -> Call:
+    def cancel_action(self, wanted: str | None) -> str | None:
+        """Return how runs are cancelled: as wanted, else as the connection says.
+
+        :param wanted: one of the API's cancel actions, if it has any.
+        :raises RunsConfigError: if it has none of that name.
+        """
+        if wanted is not None:
+            raise self._config_error(
+                f"cancel_action {wanted!r} is nothing that this API has; leave it out"
+            )
+        return None
+
+    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return the call that asks for a run to be cancelled.
 
+        :param action: as ``cancel_action`` gave it.
         :raises RunsConfigError: if an id cannot be part of a path.
         """
         raise NotImplementedError
@@ -99,9 +130,24 @@ class Backend:
         """
         raise NotImplementedError
 
+    def busy_threads(self, cursor: str | None) -> Call:
+        """Return the call that fetches a page of the threads that have active runs.
+
+        :param cursor: of the page before; ``None`` for the first one.
+        :raises RunsConfigError: if the API cannot list threads.
+        """
+        raise self._config_error("this API cannot list threads; name them in thread_ids")
+
     def probe(self) -> Call:
         """Return a cheap call that succeeds only with a good key."""
         raise NotImplementedError
+
+    def landmark(self) -> Call | None:
+        """Return a call that succeeds wherever this API is served, if there is one.
+
+        It tells a run that is missing from a wrong base URL, where the body of a 404 does not.
+        """
+        return None
 
     def read_run(self, body: Any) -> Run:
         """Return the run in the body of an answer.
@@ -110,9 +156,25 @@ class Backend:
         """
         return Run.model_validate(body)
 
-    def read_page(self, body: Any) -> Page:
+    def read_cancel(self, body: Any) -> Run | None:
+        """Return the run in the answer to a cancel; ``None`` where it has to be fetched.
+
+        :raises ValueError: if there is none.
+        """
+        return self.read_run(body)
+
+    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
         """Return the page of runs in the body of an answer.
 
+        :param cursor: that the page was asked for with.
+        :raises ValueError: if there is none.
+        """
+        raise NotImplementedError
+
+    def read_threads(self, body: Any, cursor: str | None) -> Page[str]:
+        """Return the page of thread ids in the body of an answer.
+
+        :param cursor: that the page was asked for with.
         :raises ValueError: if there is none.
         """
         raise NotImplementedError
@@ -138,12 +200,16 @@ class Backend:
         try:
             return segment(name, value)
         except ValueError as error:
-            raise RunsConfigError(
-                f"{error}. Nothing was sent on connection {self.settings.conn_id!r}.",
-                conn_id=self.settings.conn_id,
-                run_id=ref.run_id if ref else None,
-                thread_id=ref.thread_id if ref else None,
-            ) from None
+            raise self._config_error(str(error), ref) from None
+
+    def _config_error(self, problem: str, ref: RunRef | None = None) -> RunsConfigError:
+        return RunsConfigError(
+            f"{problem}. Nothing was sent on connection {self.settings.conn_id!r} "
+            f"({self.form.label}).",
+            conn_id=self.settings.conn_id,
+            run_id=ref.run_id if ref else None,
+            thread_id=ref.thread_id if ref else None,
+        )
 
 
 def segment(name: str, value: Any) -> str:

@@ -165,8 +165,8 @@ def item(name: str) -> dict:
     ],
 )
 def test_a_page_has_its_runs_and_the_cursor_of_the_next_one(body, runs, cursor):
-    page = backend().read_page(body)
-    assert ([run.id for run in page.runs], page.cursor) == (runs, cursor)
+    page = backend().read_page(body, None)
+    assert ([run.id for run in page.items], page.cursor) == (runs, cursor)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_page_has_its_runs_and_the_cursor_of_the_next_one(body, runs, cursor):
 )
 def test_what_is_no_page_is_a_value_error(body):
     with pytest.raises(ValueError, match=r"no list of runs|validation error"):
-        backend().read_page(body)
+        backend().read_page(body, None)
 
 
 def test_what_is_no_run_is_a_value_error():

@@ -70,7 +70,7 @@ def test_airflow_draws_the_standard_fields(drawn, form):
     assert drawn[form.conn_type]["hook_class_name"] == form.hook_class
     standard = drawn[form.conn_type]["standard_fields"]
     assert standard["host"]["title"] == "Base URL"
-    assert standard["password"]["title"] == "API key"
+    assert standard["password"]["title"] == form.relabeling["password"]
     assert standard["host"]["placeholder"] == form.placeholders["host"]
     shown = {name for name, looks in standard.items() if not (looks and looks["hidden"])}
     assert shown == {"description", "host", "port", "password"}

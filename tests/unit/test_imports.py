@@ -17,8 +17,10 @@ FOLDER = Path(airflow_provider_runs.__file__).parent
 LAYERS = (
     {"airflow_errors", "base_url", "errors", "forms", "provider_info", "status", "watched"},
     {"", "models", "settings"},
-    {"backends.base", "events"},
-    {"backends.assistants"},
+    {"backends.base", "entra", "events"},
+    {"backends.langgraph", "backends.openai"},
+    {"backends.assistants", "backends.responses"},
+    {"backends.foundry"},
     {"backends"},
     {"failures"},
     {"client"},

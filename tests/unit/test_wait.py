@@ -224,15 +224,21 @@ def test_a_cancel_goes_on_when_the_server_is_back(player, make_backend, run_is):
 
 def test_one_look_returns_what_it_saw_or_nothing(player, make_backend, run_is, refusal):
     backend = make_backend(max_retries=0)
-    assert player.run(look_once(backend, wait(), LOG), run_is("queued")).status == "queued"
-    assert player.run(look_once(backend, wait(), LOG), LOST) is None
+    run, rest = player.run(look_once(backend, wait(), LOG), run_is("queued"))
+    assert run.status == "queued"
+    assert rest == wait(seen="queued")
+    assert player.run(look_once(backend, wait(), LOG), LOST) == (None, wait())
     todo = wait(cancel=True)
-    assert player.run(look_once(backend, todo, LOG), refusal(400), run_is("queued")) is None
+    run, rest = player.run(look_once(backend, todo, LOG), refusal(400), run_is("queued"))
+    assert (run, rest.cancel) == (None, True)
+    run, rest = player.run(look_once(backend, todo, LOG), run_is("cancelling"))
+    assert (run.status, rest.cancel, rest.seen) == ("cancelling", False, "cancelling")
     assert player.sleeps == []
 
 
 def test_one_look_after_the_deadline_is_a_timeout_unless_the_run_is_final(player, backend, run_is):
-    assert player.run(look_once(backend, wait(0), LOG), run_is("failed")).is_final
+    run, _ = player.run(look_once(backend, wait(0), LOG), run_is("failed"))
+    assert run.is_final
     with pytest.raises(RunTimeout):
         player.run(look_once(backend, wait(0), LOG), run_is("queued"))
 
@@ -262,7 +268,8 @@ def test_a_server_that_wants_no_retry_of_a_call_does_not_end_the_wait(
 
 
 def test_one_look_does_not_hold_a_worker_for_a_busy_server(player, backend, refusal):
-    assert player.run(look_once(backend, wait(), LOG), refusal(429, retry_after="4")) is None
+    run, rest = player.run(look_once(backend, wait(), LOG), refusal(429, retry_after="4"))
+    assert (run, rest) == (None, wait())
     assert sum(player.sleeps) <= 10
 
 

@@ -1,0 +1,201 @@
+"""LangGraph Agent Server: LangGraph Platform, ``langgraph dev``, Aegra.
+
+Servers of this family answer a cancel in many ways: 202 or 204 without a body, 200 with a run or
+with ``{}``, and a repeated one with 404, 202 or 200. So no answer to a cancel is read: the run is
+fetched, and its status decides.
+
+Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (api 0.16.7).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from airflow_provider_runs.backends.base import ROLLBACK, Backend, Call, Page
+from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
+from airflow_provider_runs.models import Run
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.models import RunRef
+
+__all__ = ["LangGraphBackend"]
+
+#: The statuses of this API; another word is kept as it is.
+_STATUSES = {
+    "pending": "queued",
+    "running": "in_progress",
+    "success": "completed",
+    "error": "failed",
+    "timeout": "expired",
+    "interrupted": "cancelled",
+}
+#: Where a run notes when it ended; this API's runs only have ``updated_at``.
+_ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "cancelled_at"}
+_ACTIONS = ("interrupt", ROLLBACK)
+_PAGE = 100
+
+
+class LangGraphBackend(Backend):
+    """Agent Server: ``/threads/{thread_id}/runs/{run_id}``."""
+
+    form = ConnectionForm(
+        conn_type="runs_langgraph",
+        label="Runs: LangGraph Agent Server",
+        hook_class="airflow_provider_runs.hooks.LangGraphRunsHook",
+        default_base_url=None,
+        placeholders={"host": "https://my-agents.us.langgraph.app", "port": "443"},
+        fields={
+            "key_header": field(
+                "Key is sent as",
+                "string",
+                "x-api-key: an 'x-api-key' header; bearer: 'Authorization: Bearer …'.",
+                default="x-api-key",
+                enum=["x-api-key", "bearer"],
+            ),
+            "cancel_action": field(
+                "Cancel action",
+                "string",
+                "interrupt: stop the run and keep it; rollback: also delete it and what it did "
+                "to its thread.",
+                default="interrupt",
+                enum=list(_ACTIONS),
+            ),
+            **COMMON_FIELDS,
+        },
+    )
+
+    def headers(self) -> dict[str, str]:
+        """Return the key's header."""
+        key = self.settings.key
+        if not key:
+            return {}
+        if self.settings.options["key_header"] == "bearer":
+            return {"Authorization": f"Bearer {key}"}
+        return {"x-api-key": key}
+
+    def get(self, ref: RunRef) -> Call:
+        """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
+        return Call(f"get {ref}", "GET", self._path(ref), ref)
+
+    def cancel_action(self, wanted: str | None) -> str:
+        """Return ``interrupt`` or ``rollback``: as wanted, else as the connection says."""
+        action = self.settings.options["cancel_action"] if wanted is None else wanted
+        if action not in _ACTIONS:
+            raise self._config_error(
+                f"cancel_action must be one of {', '.join(map(repr, _ACTIONS))}, not {wanted!r}"
+            )
+        return str(action)
+
+    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
+        """Return ``POST /threads/{thread_id}/runs/{run_id}/cancel?wait=0&action=…``.
+
+        Both parameters are always sent: older servers fail without them.
+        """
+        return Call(
+            f"cancel {ref}",
+            "POST",
+            f"{self._path(ref)}/cancel",
+            ref,
+            params={"wait": 0, "action": self.cancel_action(action)},
+            judged=frozenset({400, 404, 409}),
+        )
+
+    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
+        """Return ``GET /threads/{thread_id}/runs``, a hundred at a time, newest first."""
+        return Call(
+            f"list the runs of thread {thread_id!r}",
+            "GET",
+            f"/threads/{self._uuid('thread_id', thread_id)}/runs",
+            params={"limit": _PAGE, "offset": int(cursor or 0)},
+        )
+
+    def busy_threads(self, cursor: str | None) -> Call:
+        """Return ``POST /threads/search`` for busy threads, a hundred at a time."""
+        return Call(
+            "search the busy threads",
+            "POST",
+            "/threads/search",
+            json={"status": "busy", "limit": _PAGE, "offset": int(cursor or 0)},
+            has_ids=False,
+        )
+
+    def probe(self) -> Call:
+        """Return ``POST /assistants/search`` for one: it needs the key and changes nothing."""
+        return Call(
+            "search the assistants", "POST", "/assistants/search", json={"limit": 1}, has_ids=False
+        )
+
+    def landmark(self) -> Call:
+        """Return ``GET /ok``, which answers even without a key."""
+        return Call("ask the server for its health", "GET", "/ok", has_ids=False)
+
+    def read_run(self, body: Any) -> Run:
+        """Read a run.
+
+        Its ``kwargs`` are left out: they repeat what it was started with, the caller's
+        credentials sometimes among it.
+        """
+        if not isinstance(body, dict):
+            raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
+        run = {name: value for name, value in body.items() if name not in {"run_id", "kwargs"}}
+        word = body.get("status")
+        if word in _ENDED_AT:
+            run[_ENDED_AT[word]] = body.get("updated_at")
+        return Run.model_validate(
+            {
+                **run,
+                "id": body.get("run_id"),
+                "status": _STATUSES.get(word, word) if isinstance(word, str) else word,
+                "raw_status": word,
+            }
+        )
+
+    def read_cancel(self, body: Any) -> None:
+        """Read nothing: whatever a server says here, the run is fetched."""
+
+    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
+        """Read an array of runs; a full one may not be the last."""
+        runs = [self.read_run(item) for item in _array(body)]
+        return Page(runs, _next(len(runs), cursor))
+
+    def read_threads(self, body: Any, cursor: str | None) -> Page[str]:
+        """Read an array of threads; a full one may not be the last."""
+        threads = [str(item["thread_id"]) for item in _array(body) if "thread_id" in item]
+        return Page(threads, _next(len(threads), cursor))
+
+    def read_error(self, body: Any) -> tuple[str, str]:
+        """Read ``{"detail": …}``, or what other servers of the family send."""
+        if not isinstance(body, dict):
+            return "", ""
+        words = body.get("detail") or body.get("message") or body.get("error")
+        return str(words or ""), ""
+
+    def knows_route(self, body: Any) -> bool:
+        """Return whether the body is an error of an API, not a web framework's own."""
+        words, _ = self.read_error(body)
+        return words not in {"", "Not Found"}
+
+    def _path(self, ref: RunRef) -> str:
+        thread = self._uuid("thread_id", ref.thread_id, ref)
+        return f"/threads/{thread}/runs/{self._uuid('run_id', ref.run_id, ref)}"
+
+    def _uuid(self, name: str, value: Any, ref: RunRef | None = None) -> str:
+        text = self._segment(name, value, ref)
+        try:
+            UUID(text)
+        except ValueError:
+            raise self._config_error(
+                f"{name} {value!r} is no UUID, as ids are here: check the task that gives it", ref
+            ) from None
+        return text
+
+
+def _array(body: Any) -> list[Any]:
+    if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
+        raise ValueError("it is no list")
+    return body
+
+
+def _next(count: int, cursor: str | None) -> str | None:
+    return str(int(cursor or 0) + count) if count >= _PAGE else None

@@ -1,0 +1,87 @@
+"""OpenAI Responses in background mode: OpenAI, Azure ``/openai/v1``, vLLM, SGLang, OGX, LiteLLM.
+
+Source: https://platform.openai.com/docs/api-reference/responses (as of 2026) and the ``Response``
+type of the published ``openai`` SDK (``types/responses/response.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.backends.base import Call
+from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
+from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm
+from airflow_provider_runs.models import Run
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.models import RunRef
+
+__all__ = ["ResponsesBackend"]
+
+#: Our names for what a response has under other ones.
+_RENAMED = {"error": "last_error", "max_output_tokens": "max_completion_tokens"}
+_RENAMED_IN_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
+
+
+class ResponsesBackend(OpenAIBackend):
+    """Responses: ``/responses/{run_id}``. A run is a response; there are no threads."""
+
+    form = ConnectionForm(
+        conn_type="runs_responses",
+        label="Runs: OpenAI Responses (background)",
+        hook_class="airflow_provider_runs.hooks.ResponsesRunsHook",
+        default_base_url="https://api.openai.com/v1",
+        placeholders={"host": "https://api.openai.com/v1", "port": "443"},
+        fields={**OPENAI_FIELDS, **COMMON_FIELDS},
+    )
+    vanished = (
+        "so its record has expired: servers forget a response that is not stored some minutes "
+        "after its end, and nobody knows now how it ended"
+    )
+
+    def get(self, ref: RunRef) -> Call:
+        """Return ``GET /responses/{run_id}``."""
+        return Call(f"get {ref}", "GET", self._path(ref), ref)
+
+    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
+        """Return ``POST /responses/{run_id}/cancel``.
+
+        Servers refuse to cancel what has ended with 400 or 409, and some what still runs with 409.
+        """
+        path = f"{self._path(ref)}/cancel"
+        return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
+
+    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
+        """Refuse: there is no such call.
+
+        :raises RunsConfigError: always.
+        """
+        raise self._config_error(
+            "the Responses API has no threads and cannot list responses; name each one by its id"
+        )
+
+    def probe(self) -> Call:
+        """Return ``GET /models``: all these servers have it; it needs the key."""
+        return Call("list the models", "GET", "/models", has_ids=False)
+
+    def read_run(self, body: Any) -> Run:
+        """Read a response; what a run calls otherwise gets that name, all else is kept."""
+        if not isinstance(body, dict):
+            raise ValueError("it is no response")  # noqa: TRY004 - the content is wrong, not a type
+        run = {_RENAMED.get(name, name): value for name, value in body.items()}
+        if isinstance(usage := body.get("usage"), dict):
+            run["usage"] = {_RENAMED_IN_USAGE.get(name, name): n for name, n in usage.items()}
+        return Run.model_validate(run)
+
+    def _path(self, ref: RunRef) -> str:
+        if ref.thread_id not in _NO_THREAD:
+            raise self._config_error(
+                f"the Responses API has no threads, but thread_id is {ref.thread_id!r}; leave it "
+                f"out and give the response's id as run_id",
+                ref,
+            )
+        return f"/responses/{self._segment('run_id', ref.run_id, ref)}"
+
+
+#: No thread, also out of a template.
+_NO_THREAD = frozenset({None, "", "None"})
