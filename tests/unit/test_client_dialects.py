@@ -1,0 +1,280 @@
+"""What the flows do for the dialects beyond Assistants: rollback, landmarks, expired records."""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
+from airflow_provider_runs.client import busy_threads, cancel_run, get_run, list_runs
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunNotFound,
+    RunsAPIError,
+    RunsConfigError,
+    RunTimeout,
+)
+from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.settings import Settings
+from airflow_provider_runs.wait import Wait, look_once, wait_for
+
+NOW = 1_800_000_000.0
+LOG = logging.getLogger("runs.test")
+RUN, THREAD = "0190d5b2-0000-7000-8000-000000000001", "0190d5b2-0000-7000-8000-00000000000a"
+REF = RunRef(RUN, THREAD)
+
+
+def make(kind, **extra):
+    extra = {"max_retries": 0, **extra}
+    conn = SimpleNamespace(
+        conn_id="c", host="https://server.test", port=None, schema=None, password="sk-secret"
+    )
+    return kind(Settings.from_connection(conn, extra, kind.form))
+
+
+def wait(timeout=600.0, **changes):
+    return Wait(RUN, THREAD, NOW, NOW + timeout, 5.0, **changes)
+
+
+@pytest.fixture
+def langgraph():
+    return make(LangGraphBackend)
+
+
+@pytest.fixture
+def is_now(answer):
+    """Return a function that makes the answer for a LangGraph run in some status."""
+    return lambda word: answer(200, {"run_id": RUN, "thread_id": THREAD, "status": word})
+
+
+@pytest.fixture
+def gone(answer):
+    return answer(404, {"detail": "Run not found"})
+
+
+# -- cancel: whatever the answer, the run is fetched
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (202, b""),
+        (204, b""),
+        (200, {}),
+        (200, {"run_id": RUN, "thread_id": THREAD, "status": "success"}),
+        (404, {"detail": "Run not found or not running"}),
+        (404, b"no such run"),
+        (409, {"error": "conflict", "message": "already"}),
+    ],
+)
+def test_the_status_of_the_run_decides_and_not_the_answer(
+    player, langgraph, answer, is_now, status, body
+):
+    run = player.run(cancel_run(langgraph, REF), answer(status, body), is_now("interrupted"))
+    assert (run.status, run.raw_status) == ("cancelled", "interrupted")
+    assert player.sent == ["POST", "GET"]
+    assert dict(player.requests[0].url.params) == {"wait": "0", "action": "interrupt"}
+
+
+def test_a_refusal_of_an_active_run_is_one(player, langgraph, gone, is_now):
+    with pytest.raises(CancelRefused, match="still 'queued'"):
+        player.run(cancel_run(langgraph, REF), gone, is_now("pending"))
+
+
+def test_a_run_that_neither_call_knows_is_missing(player, langgraph, gone):
+    with pytest.raises(RunNotFound):
+        player.run(cancel_run(langgraph, REF), gone, gone)
+
+
+def test_an_api_without_actions_refuses_one(player, backend):
+    with pytest.raises(RunsConfigError, match=r"cancel_action 'rollback'.*Nothing was sent"):
+        player.run(cancel_run(backend, REF, action="rollback"))
+    assert player.requests == []
+
+
+# -- rollback: absence is the end
+
+
+def test_after_a_rollback_the_missing_run_is_cancelled(player, answer, is_now, gone):
+    backend = make(LangGraphBackend, cancel_action="rollback")
+    run = player.run(cancel_run(backend, REF), is_now("running"), answer(202), gone)
+    assert (run.status, run.raw_status, run.id) == ("cancelled", "rolled back", RUN)
+    assert player.sent == ["GET", "POST", "GET"]
+    assert player.requests[1].url.params["action"] == "rollback"
+
+
+def test_a_rollback_that_another_caller_was_faster_with_is_one_too(player, langgraph, is_now, gone):
+    run = player.run(cancel_run(langgraph, REF, action="rollback"), is_now("running"), gone, gone)
+    assert run.status == "cancelled"
+
+
+def test_a_run_that_has_ended_is_not_deleted(player, langgraph, is_now):
+    run = player.run(cancel_run(langgraph, REF, action="rollback"), is_now("success"))
+    assert run.status == "completed"
+    assert player.sent == ["GET"]
+
+
+def test_a_run_that_was_never_there_is_missing_and_not_rolled_back(player, langgraph, gone):
+    with pytest.raises(RunNotFound):
+        player.run(cancel_run(langgraph, REF, action="rollback"), gone)
+    with pytest.raises(RunNotFound):
+        player.run(wait_for(langgraph, wait(cancel=True, cancel_action="rollback"), LOG), gone)
+
+
+def test_a_rollback_is_waited_for_until_the_run_is_gone(player, langgraph, answer, is_now, gone):
+    todo = wait(cancel=True, cancel_action="rollback")
+    running = is_now("running")
+    replies = (running, answer(202), running, running, gone)
+    run = player.run(wait_for(langgraph, todo, LOG), *replies)
+    assert (run.status, run.raw_status) == ("cancelled", "rolled back")
+    assert player.sent == ["GET", "POST", "GET", "GET", "GET"]
+
+
+def test_the_rest_of_a_rollback_can_be_waited_for_elsewhere(
+    player, langgraph, answer, is_now, gone
+):
+    todo = wait(cancel=True, cancel_action="rollback")
+    running = is_now("running")
+    run, rest = player.run(look_once(langgraph, todo, LOG), running, answer(202), running)
+    assert (run.status, rest.cancel, rest.cancel_action) == ("in_progress", False, "rollback")
+    again = Wait(**rest.to_json())
+    assert player.run(wait_for(langgraph, again, LOG), gone).raw_status == "rolled back"
+
+
+def test_a_rollback_whose_look_failed_is_still_known_to_have_seen_the_run(
+    player, langgraph, answer, is_now, gone
+):
+    todo = wait(cancel=True, cancel_action="rollback")
+    lost = httpx.ReadError("lost")
+    run, rest = player.run(look_once(langgraph, todo, LOG), is_now("running"), answer(202), lost)
+    assert (run, rest.cancel, rest.seen) == (None, True, "in_progress")
+    assert player.run(wait_for(langgraph, rest, LOG), gone).raw_status == "rolled back"
+
+
+def test_a_connection_that_rolls_back_does_not_make_watchers_take_absence_for_an_end(
+    player, is_now, gone
+):
+    backend = make(LangGraphBackend, cancel_action="rollback")
+    with pytest.raises(RunNotFound, match="'in_progress' before"):
+        player.run(wait_for(backend, wait(), LOG), is_now("running"), gone)
+
+
+def test_a_run_that_vanishes_after_an_interrupt_is_missing(player, langgraph, answer, is_now, gone):
+    todo = wait(cancel=True)
+    with pytest.raises(RunNotFound, match="'in_progress' before, so it was deleted"):
+        player.run(wait_for(langgraph, todo, LOG), answer(202), is_now("running"), gone)
+
+
+# -- a missing run or a wrong base URL?
+
+
+@pytest.mark.parametrize("body", [b"Run not found", b"", {}, {"detail": "Not Found"}])
+def test_a_landmark_tells_a_missing_run_where_the_body_does_not(player, langgraph, answer, body):
+    with pytest.raises(RunNotFound, match="It does serve this API") as caught:
+        player.run(get_run(langgraph, REF), answer(404, body), answer(200, {"ok": True}))
+    assert player.requests[1].url.path == "/ok"
+    assert (caught.value.run_id, caught.value.status_code) == (RUN, 404)
+    replies = answer(404, body), answer(200, {"ok": True})
+    with pytest.raises(RunNotFound):
+        player.run(next(iter(list_runs(langgraph, THREAD))), *replies)
+
+
+@pytest.mark.parametrize("body", [b"<html>hello</html>", None])
+def test_without_a_landmark_it_is_a_wrong_base_url(player, langgraph, answer, body):
+    landmark = answer(200, body) if body else answer(404, b"not here")
+    with pytest.raises(RunsAPIError, match="host is the base URL") as caught:
+        player.run(get_run(langgraph, REF), answer(404, b"not here"), landmark)
+    assert type(caught.value) is RunsAPIError
+
+
+def test_a_missing_run_needs_no_landmark_where_the_server_says_so(player, langgraph, gone):
+    with pytest.raises(RunNotFound):
+        player.run(get_run(langgraph, REF), gone)
+    assert player.sent == ["GET"]
+
+
+# -- threads
+
+
+def test_busy_threads_are_listed_page_by_page(player, langgraph, answer):
+    pages = [[{"thread_id": f"t{n}"} for n in range(100)], [{"thread_id": "t100"}]]
+    names = []
+    for flow in busy_threads(langgraph):
+        names += player.run(flow, answer(200, pages.pop(0)))
+    assert names == [f"t{n}" for n in range(101)]
+    assert [r.url.path for r in player.requests] == ["/threads/search"] * 2
+    assert player.requests[1].read() == b'{"status":"busy","limit":100,"offset":100}'
+
+
+def test_other_apis_cannot_list_threads(player, backend):
+    with pytest.raises(RunsConfigError, match="cannot list threads"):
+        player.run(next(iter(busy_threads(backend))))
+
+
+def test_a_run_that_two_pages_hold_is_listed_once(player, langgraph, answer):
+    def page(*numbers):
+        return answer(200, [{"run_id": f"r{n}", "status": "running"} for n in numbers])
+
+    replies = [page(*range(100)), page(99, 100)]
+    runs = []
+    for flow in list_runs(langgraph, THREAD):
+        runs += player.run(flow, replies.pop(0))
+    assert [run.id for run in runs] == [f"r{n}" for n in range(101)]
+
+
+# -- Responses
+
+
+RESPONSE = Wait("resp_1", None, NOW, NOW + 600, 5.0)
+
+
+@pytest.fixture
+def responses():
+    return make(ResponsesBackend)
+
+
+@pytest.fixture
+def response_is(answer):
+    return lambda status, **fields: answer(200, {"id": "resp_1", "status": status, **fields})
+
+
+def test_a_response_that_was_alive_and_is_gone_has_expired(player, responses, response_is, refusal):
+    with pytest.raises(RunNotFound, match="'in_progress' before, so its record has expired") as at:
+        player.run(wait_for(responses, RESPONSE, LOG), response_is("in_progress"), refusal(404))
+    assert at.value.run["status"] == "in_progress"
+
+
+def test_a_response_that_was_never_seen_is_missing(player, responses, refusal):
+    with pytest.raises(RunNotFound) as caught:
+        player.run(wait_for(responses, RESPONSE, LOG), refusal(404))
+    assert "expired" not in caught.value.message
+
+
+def test_a_cancel_refused_while_it_runs_is_asked_for_until_the_deadline(
+    player, responses, response_is, refusal
+):
+    todo = Wait("resp_1", None, NOW, NOW + 20, 5.0, cancel=True)
+
+    def replies():
+        refused = len(player.requests) % 2 == 1
+        return refusal(409, "Busy just now.") if refused else response_is("in_progress")
+
+    with pytest.raises(CancelRefused, match="Busy just now"):
+        player.run(wait_for(responses, todo, LOG), replies)
+    assert player.sent.count("POST") > 3
+    assert sum(player.sleeps) == pytest.approx(20)
+
+
+def test_the_first_final_status_counts(player, responses, response_is):
+    todo = Wait("resp_1", None, NOW, NOW + 20, 5.0, cancel=True)
+    replies = response_is("cancelled"), response_is("completed")
+    assert player.run(wait_for(responses, todo, LOG), *replies).status == "cancelled"
+    assert player.sent == ["POST"]
+
+
+def test_a_deadline_is_a_timeout_here_too(player, responses, response_is):
+    with pytest.raises(RunTimeout, match="'in_progress'"):
+        player.run(wait_for(responses, RESPONSE, LOG), response_is("in_progress"))
