@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import signal
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -15,6 +13,7 @@ import httpx
 from dev.airflow_environment import environment
 from dev.airflow_processes import LOOPBACK, ServerProcess, free_port, stop_all
 from dev.airflow_rest import AirflowApiError, AirflowRest, Params
+from dev.guarded import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,14 +77,11 @@ class LocalAirflow(AirflowRest):
         )
         self._running: dict[str, ServerProcess] = {}
         self._ending: list[ServerProcess] = []  # may end, or must: stop() sees to it
-        self._guards_sigterm = False
+        self._guard = Guard(self.stop)
 
     def __enter__(self) -> Self:
-        try:
+        with self._guard.starting():
             self.start_all()
-        except BaseException:
-            self.stop()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,7 +95,7 @@ class LocalAirflow(AirflowRest):
         :raises LocalAirflowError: a component or the migration failed.
         :raises TimeoutError: they are not healthy in time.
         """
-        self._guard()
+        self._guard.up()
         self.home.mkdir(parents=True, exist_ok=True)
         self._migrate(timeout)
         for component in COMPONENTS:
@@ -113,7 +109,7 @@ class LocalAirflow(AirflowRest):
         finally:
             self._running.clear()
             self._ending.clear()
-            self._unguard()
+            self._guard.down()
 
     def start(self, component: str) -> None:
         """Start one component; :meth:`wait_until_healthy` then waits for it.
@@ -231,19 +227,6 @@ class LocalAirflow(AirflowRest):
         return "\n".join(
             f"--- {name}: {self._running[name].log}\n{self._running[name].tail()}" for name in names
         )
-
-    def _guard(self) -> None:
-        atexit.register(self.stop)
-        on_main_thread = threading.current_thread() is threading.main_thread()
-        if on_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            self._guards_sigterm = True
-
-    def _unguard(self) -> None:
-        atexit.unregister(self.stop)
-        if self._guards_sigterm:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._guards_sigterm = False
 
 
 def _kind(component: str) -> _Kind:

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Makes or updates a virtual environment with the project in it, editable, for the Makefile; from the
-# checkout's root: dev/make_venv.sh [PYTHON [VENV [REQUIREMENTS]]]
-# By default with a Python that is found, in .venv, from dev/requirements.txt.
+# checkout's root: dev/make_venv.sh [PYTHON [VENV [REQUIREMENTS [PROJECT]]]]
+# By default with a Python that is found, in .venv, from dev/requirements.txt. PROJECT is `.`, or
+# `none` for a virtual environment that has the requirements alone.
 set -euo pipefail
 
 venv=${2:-.venv}
 requirements=${3:-dev/requirements.txt}
+project=${4:-.}
 
 new_enough() {
     # Runs it, since a pyenv shim exists also for versions that are not selected.
@@ -56,4 +58,6 @@ pip_install --constraint dev/requirements.txt uv
 # Airflow's first start takes minutes if it has to compile itself.
 uv_install() { VIRTUAL_ENV=$PWD/$venv "$venv/bin/uv" pip install --quiet "$@"; }
 uv_install --compile-bytecode --requirement "$requirements"
-uv_install --no-deps --no-build-isolation --editable .
+if [ "$project" != none ]; then
+    uv_install --no-deps --no-build-isolation --editable "$project"
+fi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import pwd
@@ -10,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +16,7 @@ from typing import Any, Self
 import psycopg2
 
 from dev.airflow_processes import LOOPBACK, free_port
+from dev.guarded import Guard
 
 ROLE = "airflow"
 DATABASE = "postgres"  # the one that initdb makes
@@ -53,14 +52,11 @@ class Postgres:
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
-        self._guards_sigterm = False
+        self._guard = Guard(self.stop)
 
     def __enter__(self) -> Self:
-        try:
+        with self._guard.starting():
             self.start()
-        except BaseException:
-            self.stop()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,7 +73,7 @@ class Postgres:
         :raises PostgresError: there are no server binaries, or it did not start in time.
         """
         binaries = _binaries()
-        self._guard()
+        self._guard.up()
         self._home = Path(tempfile.mkdtemp(prefix="runs-postgres-"))
         owner = _owner()
         if owner:
@@ -105,7 +101,7 @@ class Postgres:
             if self._home is not None:
                 shutil.rmtree(self._home, ignore_errors=True)
                 self._home = None
-            self._unguard()
+            self._guard.down()
 
     def query(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
@@ -164,19 +160,6 @@ class Postgres:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-    def _guard(self) -> None:
-        atexit.register(self.stop)
-        on_main_thread = threading.current_thread() is threading.main_thread()
-        if on_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-            self._guards_sigterm = True
-
-    def _unguard(self) -> None:
-        atexit.unregister(self.stop)
-        if self._guards_sigterm:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            self._guards_sigterm = False
 
 
 def _binaries() -> Path:
