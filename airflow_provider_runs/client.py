@@ -11,19 +11,19 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
 from airflow_provider_runs import failures
-from airflow_provider_runs.backends.base import ROLLBACK
+from airflow_provider_runs.backends.base import ROLLBACK, Page
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
-from airflow_provider_runs.models import Run, RunStatus
+from airflow_provider_runs.models import Glimpse, Run, RunStatus
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.backends import Backend, Call, Page
+    from airflow_provider_runs.backends import Backend, Call
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
@@ -34,6 +34,8 @@ __all__ = [
     "busy_threads",
     "cancel_run",
     "get_run",
+    "glimpse_run",
+    "glimpse_runs",
     "list_runs",
     "probe",
     "retry_after",
@@ -111,6 +113,22 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     return (yield from _or_missing(backend, flow))
 
 
+def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Glimpse]:
+    """Fetch a run, of which only the status is read unless it has ended.
+
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :raises RunsError: if there is no usable answer.
+    """
+
+    def read(answer: Answer) -> Glimpse:
+        seen = _checked(backend.glimpse(answer.body()), ref)
+        wanted = _number(answer.headers, "openai-poll-after-ms")
+        return replace(seen, poll_after=wanted / 1000) if wanted else seen
+
+    flow = _call(backend, backend.get(ref), read, deadline)
+    return (yield from _or_missing(backend, flow))
+
+
 def list_runs(
     backend: Backend, thread_id: str, *, deadline: float | None = None
 ) -> Iterator[Flow[list[Run]]]:
@@ -121,17 +139,38 @@ def list_runs(
     """
     listed: set[str] = set()
 
-    def new(runs: list[Run]) -> list[Run]:
+    def read(body: Any, cursor: str | None) -> Page[Run]:
+        page = backend.read_page(body, cursor)
+        runs = [backend.read_run(item) for item in page.items]
         # A run that starts meanwhile shifts the pages of a server that counts from the newest.
         fresh = [run for run in runs if run.id not in listed]
         listed.update(run.id for run in fresh)
-        return fresh
+        return Page(fresh, page.cursor)
 
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor)
 
-    for page in _pages(backend, call, backend.read_page, deadline):
-        yield _mapped(page, new)
+    yield from _pages(backend, call, read, deadline)
+
+
+def glimpse_runs(
+    backend: Backend, thread_id: str, limit: int, *, deadline: float | None = None
+) -> Iterator[Flow[list[Glimpse]]]:
+    """Yield a flow for each page of a thread's runs, of which only the status is read.
+
+    :param limit: how many runs a page has.
+    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
+    :raises RunsError: by a flow, if there is no usable answer.
+    """
+
+    def read(body: Any, cursor: str | None) -> Page[Glimpse]:
+        page = backend.read_page(body, cursor, limit)
+        return Page([backend.glimpse(item) for item in page.items], page.cursor)
+
+    def call(cursor: str | None) -> Call:
+        return backend.list_runs(thread_id, cursor, limit)
+
+    yield from _pages(backend, call, read, deadline)
 
 
 def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator[Flow[list[str]]]:
@@ -165,10 +204,6 @@ def _pages(
     yield page()
     while cursor is not None and cursor not in seen:  # some server might turn in circles
         yield page()
-
-
-def _mapped(flow: Flow[T], change: Callable[[T], T]) -> Flow[T]:
-    return change((yield from flow))
 
 
 def probe(backend: Backend) -> Flow[None]:
@@ -220,7 +255,8 @@ def rolled_back(seen: Run) -> Run:
 def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -> Flow[Run]:
     def run_or_none(answer: Answer) -> Run | None:
         try:
-            return _checked(backend.read_cancel(answer.body()), ref)
+            run = backend.read_cancel(answer.body())
+            return _checked(run, ref) if run else None
         except ValueError:
             return None
 
@@ -237,11 +273,11 @@ def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -
     return run or (yield from get_run(backend, ref, deadline=deadline))
 
 
-R = TypeVar("R", Run, "Run | None")
+R = TypeVar("R", Run, Glimpse)
 
 
 def _checked(run: R, ref: RunRef) -> R:
-    if run is not None and run.id != ref.run_id:
+    if run.id != ref.run_id:
         # Were it taken for the run, another's end would be reported as this one's.
         raise ValueError("it is another object")
     return run
@@ -351,13 +387,17 @@ def retry_after(headers: httpx.Headers) -> float | None:
     ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
     """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * scale
-        except (KeyError, ValueError):
-            continue
-        if math.isfinite(seconds):
-            return max(0.0, seconds)
+        if (number := _number(headers, name)) is not None:
+            return number * scale
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
     except (KeyError, ValueError):
         return None
+
+
+def _number(headers: httpx.Headers, name: str) -> float | None:
+    try:
+        number = float(headers[name])
+    except (KeyError, ValueError):
+        return None
+    return max(0.0, number) if math.isfinite(number) else None

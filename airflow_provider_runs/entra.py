@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -19,7 +21,7 @@ from airflow_provider_runs.errors import RunsConfigError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator
 
     from airflow_provider_runs.settings import Settings
 
@@ -49,25 +51,26 @@ class Entra(httpx.Auth):
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._source = _source_of(settings)
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request with a token, fetched if need be."""
-        token = self._source.token()
+        token = self._source.token(self._settings)
         answer = yield _with(request, token)
         if answer.status_code == 401:
-            yield _with(request, self._source.token(refused=token))
+            yield _with(request, self._source.token(self._settings, refused=token))
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do what ``sync_auth_flow`` does, for asyncio."""
-        token = await self._source.atoken()
+        token = await self._source.atoken(self._settings)
         answer = yield _with(request, token)
         if answer.status_code == 401:
-            yield _with(request, await self._source.atoken(refused=token))
+            yield _with(request, await self._source.atoken(self._settings, refused=token))
 
 
 def _with(request: httpx.Request, token: str) -> httpx.Request:
@@ -75,54 +78,89 @@ def _with(request: httpx.Request, token: str) -> httpx.Request:
     return request
 
 
+class _Service:
+    """What gives tokens, as a credential met it; what that raises does not tell.
+
+    The blocking credentials raise the same for a wrong secret and for a service that is down, the
+    default one for everything.
+    """
+
+    def __init__(self, credential: str) -> None:
+        self._credential = credential
+        self.asked = False
+        self.refuses = True  # also where a credential finds nothing to ask with
+
+    def sent(self, request: Any) -> None:
+        """Take in that a request is sent."""
+        if self._credential == "default" and "/metadata/identity/" in request.http_request.url:
+            return  # it only tries whether this is a machine of Azure's
+        self.asked, self.refuses = True, False
+
+    def answered(self, response: Any) -> None:
+        """Take in an answer."""
+        status = response.http_response.status_code
+        self.refuses = 400 <= status < 500 and status not in {408, 410, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A fetch that brought no token."""
+
+    error: Exception
+    service: _Service
+
+
 class _Source:
     """The tokens of one identity, for the whole process."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._scope = settings.options["scope"]
-        self._fetching: WeakKeyDictionary[AbstractEventLoop, asyncio.Task[None]] = (
+    def __init__(self) -> None:
+        self._fetching: WeakKeyDictionary[AbstractEventLoop, asyncio.Task[_Failure | None]] = (
             WeakKeyDictionary()
         )
         self._token = ""
         self._ends_at = 0.0  # epoch seconds, like the next
         self._renew_at = 0.0
 
-    def token(self, refused: str | None = None) -> str:
+    def token(self, settings: Settings, refused: str | None = None) -> str:
         """Return a token, blocking while it is fetched.
 
+        :param settings: of a connection with this identity.
         :param refused: one that the server has refused.
         :raises TokenUnavailable: if none can be had.
         :raises RunsConfigError: if ``azure-identity`` is missing or cannot use the settings.
         """
         # No lock: a task that is killed amid a fetch cancels its run from another thread.
         if self._is_due(refused):
-            try:
-                with _credential(self._settings) as credential:
-                    self._keep(credential.get_token(self._scope))
-            except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
-                self._failed(error, refused)
+            self._judge(self._fetch(settings), settings, refused)
         return self._token
 
-    async def atoken(self, refused: str | None = None) -> str:
+    async def atoken(self, settings: Settings, refused: str | None = None) -> str:
         """Do what ``token`` does, for asyncio; those who come at once wait for one fetch."""
         if self._is_due(refused):
             loop = asyncio.get_running_loop()
             task = self._fetching.get(loop)
             if task is None or task.done():
-                task = self._fetching[loop] = loop.create_task(self._fetch(refused))
-                task.add_done_callback(_seen)
-            await asyncio.shield(task)
+                task = self._fetching[loop] = loop.create_task(self._afetch(settings))
+            self._judge(await asyncio.shield(task), settings, refused)
         return self._token
 
-    async def _fetch(self, refused: str | None) -> None:
+    def _fetch(self, settings: Settings) -> _Failure | None:
+        service = _Service(settings.options["credential"])
         try:
-            # It takes half a second to import, which is too long for an event loop.
-            credential = await asyncio.to_thread(_credential, self._settings, aio=True)
-            async with credential:
-                self._keep(await credential.get_token(self._scope))
+            with _credential(settings, service) as credential:
+                self._keep(credential.get_token(settings.options["scope"]))
         except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
-            self._failed(error, refused)
+            return _Failure(error, service)
+        return None
+
+    async def _afetch(self, settings: Settings) -> _Failure | None:
+        service = _Service(settings.options["credential"])
+        try:
+            async with _acredential(settings, service) as credential:
+                self._keep(await credential.get_token(settings.options["scope"]))
+        except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
+            return _Failure(error, service)
+        return None
 
     def _is_due(self, refused: str | None) -> bool:
         return time.time() >= self._renew_at or self._token == refused
@@ -131,35 +169,30 @@ class _Source:
         self._token, self._ends_at = fetched.token, float(fetched.expires_on)
         self._renew_at = max(self._ends_at - RENEW_BEFORE, time.time() + RENEW_PAUSE)
 
-    def _failed(self, error: Exception, refused: str | None) -> None:
+    def _judge(self, failure: _Failure | None, settings: Settings, refused: str | None) -> None:
+        """Raise the error for a fetch that failed, unless the token at hand will do."""
+        if failure is None:
+            return
         if time.time() < self._ends_at and self._token != refused:
             self._renew_at = time.time() + RENEW_PAUSE  # the old one will do until then
             return
+        # Not chained below: a service may have echoed the secret.
+        error, service = failure.error, failure.service
+        words = settings.scrub(" ".join((getattr(error, "message", "") or str(error)).split()))
         if isinstance(error, RunsConfigError):
             raise error
         if isinstance(error, ImportError):
-            raise _missing_extra(self._settings, error) from error
-        if isinstance(error, ValueError):
+            raise _missing_extra(settings, error) from error
+        if isinstance(error, ValueError) and not service.asked:
             raise RunsConfigError(
-                f"Connection {self._settings.conn_id!r} has a credential that azure-identity "
-                f"cannot use: {self._settings.scrub(str(error))}",
-                conn_id=self._settings.conn_id,
-            ) from None
-        words = f"{type(error).__name__}: {error}"
+                f"Connection {settings.conn_id!r} has a credential that azure-identity "
+                f"cannot use: {words}",
+                conn_id=settings.conn_id,
+            )
         # A credential that has worked before is hardly wrong: its service has a problem.
-        raise TokenUnavailable(words, refused=_is_refusal(error) and not self._token) from error
-
-
-def _seen(task: asyncio.Task[None]) -> None:
-    """Take in the error of a fetch whose callers have all gone; asyncio would log it."""
-    if not task.cancelled():
-        task.exception()
-
-
-def _is_refusal(error: Exception) -> bool:
-    from azure.core.exceptions import ClientAuthenticationError
-
-    return isinstance(error, ClientAuthenticationError)
+        raise TokenUnavailable(
+            f"{type(error).__name__}: {words}", refused=service.refuses and not self._token
+        )
 
 
 _sources: dict[tuple[Any, ...], _Source] = {}
@@ -169,32 +202,65 @@ def _source_of(settings: Settings) -> _Source:
     options = settings.options
     identity = ("credential", "tenant_id", "client_id", "authority", "scope")
     how = (settings.key, settings.verify, settings.ca_bundle, settings.proxy)
-    return _sources.setdefault((*(options[name] for name in identity), *how), _Source(settings))
+    return _sources.setdefault((*(options[name] for name in identity), *how), _Source())
 
 
-def _credential(settings: Settings, *, aio: bool = False) -> Any:
+@asynccontextmanager
+async def _acredential(settings: Settings, service: _Service) -> AsyncIterator[Any]:
+    """Lend a credential for asyncio; see ``_credential``."""
+    # These take half a second to import, which is too long for an event loop.
+    aiohttp: Any = await asyncio.to_thread(import_module, "aiohttp")
+    transports: Any = await asyncio.to_thread(import_module, "azure.core.pipeline.transport")
+    verify: Any = settings.verify
+    if verify and settings.ca_bundle:
+        # Azure's own transport would read it on the event loop, and no folder.
+        verify = await asyncio.to_thread(settings.ssl_context)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=verify),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=True,
+    ) as session:
+        transport = transports.AioHttpTransport(
+            session=session, session_owner=False, **_limits(settings)
+        )
+        async with await asyncio.to_thread(
+            _credential, settings, service, "azure.identity.aio", transport=transport
+        ) as credential:
+            yield credential
+
+
+def _limits(settings: Settings) -> dict[str, float]:
+    return {"connection_timeout": settings.timeout, "read_timeout": settings.timeout}
+
+
+def _credential(
+    settings: Settings, service: _Service, package: str = "azure.identity", **options: Any
+) -> Any:
     """Return a credential of ``azure-identity``, a context manager.
 
-    :param aio: for asyncio.
+    :param service: is told what is sent and what comes back.
+    :param package: where its class is.
+    :param options: for the class.
     :raises ImportError: if the package is missing.
     """
-    if aio:
-        import_module("aiohttp")  # what it sends with, and would miss only later
-    identity: Any = import_module("azure.identity.aio" if aio else "azure.identity")
-    options = settings.options
-    tenant, client = options["tenant_id"], options["client_id"]
+    identity: Any = import_module(package)
+    fields = settings.options
+    tenant, client = fields["tenant_id"], fields["client_id"]
     common: dict[str, Any] = {
         "connection_verify": settings.verify and (settings.ca_bundle or True),
-        "connection_timeout": settings.timeout,
-        "read_timeout": settings.timeout,
         "retry_total": 1,  # the call itself is tried again
+        "raw_request_hook": service.sent,
+        "raw_response_hook": service.answered,
+        **_limits(settings),
+        **options,
     }
     if settings.proxy:
         common["proxies"] = {"http": settings.proxy, "https": settings.proxy}
-    if options["authority"]:
+    if fields["authority"]:
         # Another cloud's: the public one, which is asked by default, does not know it.
-        common |= {"authority": options["authority"], "disable_instance_discovery": True}
-    match options["credential"]:
+        common |= {"authority": fields["authority"], "disable_instance_discovery": True}
+    match fields["credential"]:
         case "client_secret":
             return identity.ClientSecretCredential(tenant, client, settings.key, **common)
         case "managed_identity":

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -28,7 +28,10 @@ from pydantic import (
 
 from airflow_provider_runs.status import RunStatus
 
-__all__ = ["Run", "RunRef", "RunStatus"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Glimpse", "Run", "RunRef", "RunStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,3 +244,30 @@ class Run(_Part):
     def to_json(self) -> dict[str, Any]:
         """Return the run as plain JSON, as it goes into XCom; ``Run.model_validate`` reads it."""
         return self.model_dump(mode="json", by_alias=True, warnings=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A run that is looked at again and again, of which only the status is read.
+
+    :param id: the run's id.
+    :param status: its status.
+    :param raw_status: the same in the server's own word.
+    :param read: reads the rest.
+    :param poll_after: seconds that the server asks to wait before the next look, if it does.
+    """
+
+    id: str
+    status: RunStatus
+    raw_status: str
+    read: Callable[[], Run]
+    poll_after: float = 0.0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run has ended."""
+        return self.status.is_final
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole run as plain JSON."""
+        return self.read().to_json()

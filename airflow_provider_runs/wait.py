@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_runs.backends.base import ROLLBACK
-from airflow_provider_runs.client import Flow, Sleep, cancel_run, get_run, rolled_back
+from airflow_provider_runs.client import Flow, Sleep, cancel_run, glimpse_run, rolled_back
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -20,14 +20,14 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.models import Run, RunRef, RunStatus
+from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_provider_runs.backends import Backend
 
-__all__ = ["Log", "Wait", "look_once", "wait_for"]
+__all__ = ["Log", "Look", "Wait", "look_once", "wait_for"]
 
 #: Seconds without a single answer after which a wait gives up although its deadline is far.
 OUTAGE_TOLERANCE = 900.0
@@ -90,7 +90,7 @@ class Wait:
         """Return the wait as plain JSON: the keyword arguments of ``Wait`` again."""
         return asdict(self)
 
-    def is_over(self, run: Run) -> bool:
+    def is_over(self, run: Run | Glimpse) -> bool:
         """Return whether a run in this state is what is waited for."""
         stopped = self.stop_on_requires_action and run.status is RunStatus.REQUIRES_ACTION
         return run.is_final or stopped
@@ -106,10 +106,17 @@ class Wait:
             pause = min(pause * GROWTH, self.poll_interval)
 
 
-def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
+class Look(Protocol):
+    """How a wait looks at its run: ``client.glimpse_run``, or a look that several share."""
+
+    def __call__(self, backend: Backend, ref: RunRef, *, deadline: float) -> Flow[Glimpse]: ...  # noqa: D102
+
+
+def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -> Flow[Run]:
     """Wait until the run is final, or what else the wait ends with.
 
     :param log: gets a line when the run's status changes and when a look at it fails.
+    :param look: how to look at the run.
     :raises RunTimeout: when the deadline has passed.
     :raises CancelRefused: when it has passed and the server would not cancel.
     :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
@@ -119,9 +126,9 @@ def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
     watch = _Watch(backend, wait, log)
     asking = wait.cancel
     while True:
-        run = yield from _look(backend, wait, watch, asking=asking)
+        run = yield from _look(backend, wait, watch, look, asking=asking)
         if run and wait.is_over(run):
-            return run
+            return _whole(run)
         asking = asking and run is None
         yield watch.pause()
 
@@ -140,11 +147,12 @@ def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, 
     wait = _settled(backend, wait)
     watch = _Watch(backend, wait, log)
     hurried = replace(wait, deadline=min(wait.deadline, time.time() + FIRST_LOOK))
-    run = yield from _look(backend, hurried, watch, asking=wait.cancel)
+    run = yield from _look(backend, hurried, watch, glimpse_run, asking=wait.cancel)
     if not (run and wait.is_over(run)):
         watch.pause()
     seen = watch.status.value if watch.status else None
-    return run, replace(wait, cancel=wait.cancel and run is None, seen=seen)
+    rest = replace(wait, cancel=wait.cancel and run is None, seen=seen)
+    return _whole(run) if run else None, rest
 
 
 def _settled(backend: Backend, wait: Wait) -> Wait:
@@ -154,13 +162,16 @@ def _settled(backend: Backend, wait: Wait) -> Wait:
     return replace(wait, cancel_action=backend.cancel_action(wait.cancel_action))
 
 
-def _look(backend: Backend, wait: Wait, watch: _Watch, *, asking: bool) -> Flow[Run | None]:
+def _look(
+    backend: Backend, wait: Wait, watch: _Watch, look: Look, *, asking: bool
+) -> Flow[Run | Glimpse | None]:
     ref, until = wait.ref, wait.deadline
+    run: Run | Glimpse
     try:
         if asking:
             run = yield from cancel_run(backend, ref, action=wait.cancel_action, deadline=until)
         else:
-            run = yield from get_run(backend, ref, deadline=until)
+            run = yield from look(backend, ref, deadline=until)
     except RunNotFound as error:
         run = watch.missed(error)
     except RunsError as error:
@@ -178,14 +189,14 @@ class _Watch:
         self.wait = wait
         self.log = log
         self.status = RunStatus.of(wait.seen) if wait.seen else None
-        self.run: Run | None = None
+        self.run: Run | Glimpse | None = None
         self.refused: dict[str, Any] | None = None
         self.error: RunsError | None = None
         self.failures = 0
         self.silent_since: float | None = None
         self.pauses = wait.pauses()
 
-    def saw(self, run: Run) -> None:
+    def saw(self, run: Run | Glimpse) -> None:
         """Take in the run as it is now."""
         before, self.status = self.status, run.status
         self.run, self.refused = run, None
@@ -217,7 +228,7 @@ class _Watch:
         if self.wait.cancel_action == ROLLBACK:
             wait = self.wait
             ids = {"id": wait.run_id, "thread_id": wait.thread_id, "status": self.status}
-            return rolled_back(self.run or Run.model_validate(ids))
+            return rolled_back(_whole(self.run) if self.run else Run.model_validate(ids))
         words = f"It was {self.status.value!r} before, {self.backend.vanished}."
         error.run = self.last_seen()
         raise error.adding(words)
@@ -257,6 +268,8 @@ class _Watch:
         if remaining <= 0:
             raise self._timeout()
         asked = (self.error and self.error.retry_after) or 0.0
+        if isinstance(self.run, Glimpse):
+            asked = max(asked, self.run.poll_after)
         return Sleep(min(max(next(self.pauses), asked), remaining))
 
     def _timeout(self) -> RunsError:
@@ -273,6 +286,10 @@ class _Watch:
             thread_id=wait.thread_id,
             run=run,
         )
+
+
+def _whole(run: Run | Glimpse) -> Run:
+    return run if isinstance(run, Run) else run.read()
 
 
 def _name(wait: Wait) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.backends.base import Call, Page
+from airflow_provider_runs.backends.base import PAGE_SIZE, Call, Page
 from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
 from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.models import Run, RunRef
+    from airflow_provider_runs.models import RunRef
 
 __all__ = ["AssistantsBackend"]
 
@@ -58,9 +58,9 @@ class AssistantsBackend(OpenAIBackend):
         path = f"{self._path(ref)}/cancel"
         return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
 
-    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
-        """Return ``GET /threads/{thread_id}/runs``, a hundred at a time, newest first."""
-        params: dict[str, str | int] = {"limit": 100, "order": "desc"}
+    def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
+        """Return ``GET /threads/{thread_id}/runs``, newest first."""
+        params: dict[str, str | int] = {"limit": limit, "order": "desc"}
         if cursor:
             params["after"] = cursor
         path = f"/threads/{self._segment('thread_id', thread_id)}/runs"
@@ -71,15 +71,15 @@ class AssistantsBackend(OpenAIBackend):
         params = {"limit": 1}
         return Call("list the assistants", "GET", "/assistants", params=params, has_ids=False)
 
-    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
+    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
-        runs = [self.read_run(item) for item in body["data"]]
+        runs = body["data"]
         if not body.get("has_more") or not runs:
             return Page(runs, None)
         last = body.get("last_id")
-        return Page(runs, last if isinstance(last, str) and last else runs[-1].id)
+        return Page(runs, last if isinstance(last, str) and last else self.glimpse(runs[-1]).id)
 
     def is_gone(self) -> bool:
         """Return whether the host is OpenAI's or Azure OpenAI's own."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from airflow_provider_runs import __version__
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.models import Run, RunRef
+from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.settings import Settings
 
-__all__ = ["ROLLBACK", "Backend", "Call", "Page", "segment"]
+__all__ = ["PAGE_SIZE", "ROLLBACK", "Backend", "Call", "Page", "segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class Page(Generic[Item]):
     cursor: str | None
 
 
+#: Runs, or threads, that a page holds at most.
+PAGE_SIZE = 100
 #: The cancel action that deletes the run: then its absence is the end that was asked for.
 ROLLBACK = "rollback"
 
@@ -69,6 +71,9 @@ class Backend:
     """
 
     form: ClassVar[ConnectionForm]
+    #: Where a run's id is, and what its status is called here where that is not our word.
+    id_field: ClassVar[str] = "id"
+    statuses: ClassVar[Mapping[str, str]] = {}
     #: Why a run that was there a moment ago is not any more.
     vanished: ClassVar[str] = "so it was deleted in the meantime"
 
@@ -122,10 +127,11 @@ class Backend:
         """
         raise NotImplementedError
 
-    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
+    def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Return the call that fetches a page of a thread's runs, newest first.
 
         :param cursor: of the page before; ``None`` for the first one.
+        :param limit: how many runs, up to a hundred.
         :raises RunsConfigError: if the id cannot be part of a path.
         """
         raise NotImplementedError
@@ -163,10 +169,23 @@ class Backend:
         """
         return self.read_run(body)
 
-    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
-        """Return the page of runs in the body of an answer.
+    def glimpse(self, body: Any) -> Glimpse:
+        """Return what a look at a run has to know, without reading all of it.
+
+        :raises ValueError: if there is no run in the body.
+        """
+        found = body if isinstance(body, dict) else {}
+        word, run_id = found.get("status"), found.get(self.id_field)
+        if not isinstance(word, str) or not isinstance(run_id, str):
+            raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
+        status = RunStatus.of(self.statuses.get(word, word))
+        return Glimpse(run_id, status, word, lambda: self.read_run(body))
+
+    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
+        """Return the page in the body of an answer, its runs as they came.
 
         :param cursor: that the page was asked for with.
+        :param limit: that the page was asked for with.
         :raises ValueError: if there is none.
         """
         raise NotImplementedError

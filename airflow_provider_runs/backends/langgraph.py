@@ -9,10 +9,11 @@ Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (a
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from airflow_provider_runs.backends.base import ROLLBACK, Backend, Call, Page
+from airflow_provider_runs.backends.base import PAGE_SIZE, ROLLBACK, Backend, Call, Page
 from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
 from airflow_provider_runs.models import Run
 
@@ -22,23 +23,26 @@ if TYPE_CHECKING:
 __all__ = ["LangGraphBackend"]
 
 #: The statuses of this API; another word is kept as it is.
-_STATUSES = {
-    "pending": "queued",
-    "running": "in_progress",
-    "success": "completed",
-    "error": "failed",
-    "timeout": "expired",
-    "interrupted": "cancelled",
-}
+_STATUSES = MappingProxyType(
+    {
+        "pending": "queued",
+        "running": "in_progress",
+        "success": "completed",
+        "error": "failed",
+        "timeout": "expired",
+        "interrupted": "cancelled",
+    }
+)
 #: Where a run notes when it ended; this API's runs only have ``updated_at``.
 _ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "cancelled_at"}
 _ACTIONS = ("interrupt", ROLLBACK)
-_PAGE = 100
 
 
 class LangGraphBackend(Backend):
     """Agent Server: ``/threads/{thread_id}/runs/{run_id}``."""
 
+    id_field = "run_id"
+    statuses = _STATUSES
     form = ConnectionForm(
         conn_type="runs_langgraph",
         label="Runs: LangGraph Agent Server",
@@ -101,13 +105,13 @@ class LangGraphBackend(Backend):
             judged=frozenset({400, 404, 409}),
         )
 
-    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
-        """Return ``GET /threads/{thread_id}/runs``, a hundred at a time, newest first."""
+    def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
+        """Return ``GET /threads/{thread_id}/runs``, newest first."""
         return Call(
             f"list the runs of thread {thread_id!r}",
             "GET",
             f"/threads/{self._uuid('thread_id', thread_id)}/runs",
-            params={"limit": _PAGE, "offset": int(cursor or 0)},
+            params={"limit": limit, "offset": int(cursor or 0)},
         )
 
     def busy_threads(self, cursor: str | None) -> Call:
@@ -116,7 +120,7 @@ class LangGraphBackend(Backend):
             "search the busy threads",
             "POST",
             "/threads/search",
-            json={"status": "busy", "limit": _PAGE, "offset": int(cursor or 0)},
+            json={"status": "busy", "limit": PAGE_SIZE, "offset": int(cursor or 0)},
             has_ids=False,
         )
 
@@ -154,15 +158,15 @@ class LangGraphBackend(Backend):
     def read_cancel(self, body: Any) -> None:
         """Read nothing: whatever a server says here, the run is fetched."""
 
-    def read_page(self, body: Any, cursor: str | None) -> Page[Run]:
+    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
         """Read an array of runs; a full one may not be the last."""
-        runs = [self.read_run(item) for item in _array(body)]
-        return Page(runs, _next(len(runs), cursor))
+        runs = _array(body)
+        return Page(runs, _next(len(runs), cursor, limit))
 
     def read_threads(self, body: Any, cursor: str | None) -> Page[str]:
         """Read an array of threads; a full one may not be the last."""
         threads = [str(item["thread_id"]) for item in _array(body) if "thread_id" in item]
-        return Page(threads, _next(len(threads), cursor))
+        return Page(threads, _next(len(threads), cursor, PAGE_SIZE))
 
     def read_error(self, body: Any) -> tuple[str, str]:
         """Read ``{"detail": …}``, or what other servers of the family send."""
@@ -197,5 +201,5 @@ def _array(body: Any) -> list[Any]:
     return body
 
 
-def _next(count: int, cursor: str | None) -> str | None:
-    return str(int(cursor or 0) + count) if count >= _PAGE else None
+def _next(count: int, cursor: str | None, limit: int) -> str | None:
+    return str(int(cursor or 0) + count) if count >= limit else None

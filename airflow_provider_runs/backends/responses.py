@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.backends.base import Call
+from airflow_provider_runs.backends.base import PAGE_SIZE, Call
 from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
 from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm
 from airflow_provider_runs.models import Run
@@ -51,7 +51,7 @@ class ResponsesBackend(OpenAIBackend):
         path = f"{self._path(ref)}/cancel"
         return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
 
-    def list_runs(self, thread_id: str, cursor: str | None) -> Call:
+    def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Refuse: there is no such call.
 
         :raises RunsConfigError: always.

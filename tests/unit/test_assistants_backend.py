@@ -166,14 +166,14 @@ def item(name: str) -> dict:
 )
 def test_a_page_has_its_runs_and_the_cursor_of_the_next_one(body, runs, cursor):
     page = backend().read_page(body, None)
-    assert ([run.id for run in page.items], page.cursor) == (runs, cursor)
+    assert ([backend().glimpse(run).id for run in page.items], page.cursor) == (runs, cursor)
 
 
 @pytest.mark.parametrize(
-    "body", [None, [], "x", 5, {}, {"data": None}, {"data": {}}, {"data": [None]}, {"data": [{}]}]
+    "body", [None, [], "x", 5, {}, {"data": None}, {"data": {}}, {"data": [{}], "has_more": True}]
 )
 def test_what_is_no_page_is_a_value_error(body):
-    with pytest.raises(ValueError, match=r"no list of runs|validation error"):
+    with pytest.raises(ValueError, match=r"no list of runs|no run"):
         backend().read_page(body, None)
 
 
@@ -234,3 +234,22 @@ def test_only_openais_own_hosts_are_gone(host, gone):
 def test_a_connection_type_finds_its_backend():
     assert backend_for("runs_assistants") is AssistantsBackend
     assert backend_for("openai") is None
+
+
+@pytest.mark.parametrize(
+    "body", [None, [], "x", 5, {}, {"id": "a"}, {"id": 1, "status": "queued"}, {"status": "queued"}]
+)
+def test_what_is_no_run_gives_no_glimpse(body):
+    with pytest.raises(ValueError, match="no run"):
+        backend().glimpse(body)
+
+
+def test_a_glimpse_reads_the_rest_when_it_is_asked_for():
+    seen = backend().glimpse({"id": "run_1", "status": "dreaming", "model": "m"})
+    assert (seen.id, seen.status, seen.raw_status, seen.is_final) == (
+        "run_1",
+        "dreaming",
+        "dreaming",
+        False,
+    )
+    assert seen.read().model == seen.to_json()["model"] == "m"
