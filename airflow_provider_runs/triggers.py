@@ -11,10 +11,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_runs.watched import WATCHED_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.hooks import RunsHook
     from airflow_provider_runs.models import Run
 
 __all__ = ["RunStatusTrigger", "SweepTrigger"]
@@ -117,24 +116,24 @@ class RunStatusTrigger(BaseTrigger):
 
     async def _follow(self) -> Run:
         from airflow_provider_runs.hooks import RunsHook
+        from airflow_provider_runs.poller import shared_poller
         from airflow_provider_runs.wait import Wait
 
-        hook = RunsHook(self.conn_id)
-        await _patient_backend(hook, self.deadline)
-        return await hook.afollow(
-            Wait(
-                self.run_id,
-                self.thread_id,
-                started_at=self.started_at,
-                deadline=self.deadline,
-                poll_interval=self.poll_interval,
-                first_interval=self.first_interval,
-                stop_on_requires_action=self.stop_on_requires_action,
-                cancel=self.cancel,
-                cancel_action=self.cancel_action,
-                seen=self.seen,
-            )
+        wait = Wait(
+            self.run_id,
+            self.thread_id,
+            started_at=self.started_at,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            first_interval=self.first_interval,
+            stop_on_requires_action=self.stop_on_requires_action,
+            cancel=self.cancel,
+            cancel_action=self.cancel_action,
+            seen=self.seen,
         )
+        async with shared_poller(self.conn_id, lambda: RunsHook(self.conn_id).abackend()) as poller:
+            await _patient(poller.backend, self.deadline)
+            return await poller.follow(wait, self.log)
 
     async def on_kill(self) -> None:
         """Cancel the run because a person has ended the task, if the task asked for that."""
@@ -222,7 +221,7 @@ class SweepTrigger(BaseTrigger):
 
         todo = Sweep(**self.todo)
         try:
-            backend = await _patient_backend(RunsHook(self.conn_id), todo.deadline or 0.0)
+            backend = await _patient(RunsHook(self.conn_id).abackend, todo.deadline or 0.0)
             event = report_of(await sweep(backend, todo, self.log))
         except RunsError as error:
             event = report_of(error)
@@ -235,7 +234,7 @@ async def _hold_back(trigger: RunStatusTrigger | SweepTrigger) -> None:
         await asyncio.sleep(max(0.0, trigger.fire_not_before - time.time()))
 
 
-async def _patient_backend(hook: RunsHook, deadline: float) -> Backend:
+async def _patient(look_up: Callable[[], Awaitable[Backend]], deadline: float) -> Backend:
     """Look a connection up, for a while also if it cannot be read.
 
     The task could read it. That it is gone for the triggerer is more likely a passing failure of
@@ -248,7 +247,7 @@ async def _patient_backend(hook: RunsHook, deadline: float) -> Backend:
     give_up = min(time.time() + LOOKUP_PATIENCE, deadline)
     while True:
         try:
-            return await hook.abackend()
+            return await look_up()
         except RunsConfigError:
             if time.time() >= give_up:
                 raise

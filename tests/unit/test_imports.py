@@ -25,7 +25,7 @@ LAYERS = (
     {"failures"},
     {"client"},
     {"transport", "wait"},
-    {"lifeline", "sweep"},
+    {"lifeline", "poller", "sweep"},
     {"connection"},
     {"hooks"},
     {"links", "triggers"},

@@ -1,0 +1,459 @@
+"""One poller for all the waits of an event loop that use the same connection.
+
+A triggerer runs a thousand waits in one event loop. Each is a flow of its own (``wait.wait_for``),
+but what they need of the world they share: the connection's lookup, the HTTP client and its pauses,
+the wake-ups, and, for runs on one thread, the answer to one list call.
+
+- Looks are taken in ticks, a few requests at a time: a wake-up costs as much as a request.
+- A tick takes only so many, so that waits that begin together are soon spread evenly.
+- Nothing but the run itself, alone or in a list, tells that it has ended.
+- An error of one wait, or its cancellation, touches no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_provider_runs.client import LAST_LOOK, Flow, Send, Sleep, glimpse_run, glimpse_runs
+from airflow_provider_runs.errors import (
+    RunNotFound,
+    RunsAuthError,
+    RunsConfigError,
+    RunsError,
+    RunsResponseError,
+    RunsTransportError,
+)
+from airflow_provider_runs.transport import adrive, shared_client
+from airflow_provider_runs.wait import wait_for
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.models import Glimpse, Run
+    from airflow_provider_runs.transport import SharedClient
+    from airflow_provider_runs.wait import Log, Wait
+
+__all__ = ["Poller", "shared_poller"]
+
+#: Seconds between two wake-ups at the least.
+TICK = 0.1
+#: Looks for which a tick has room at least, and its room beyond what an even spread takes.
+LOOKS_PER_TICK, ROOM = 8, 2.0
+#: Requests on their way at once, and in need: when looks have waited for that many seconds, as
+#: they do where a part of the server hangs.
+WORKERS, WORKERS_IN_NEED, NEED = 8, 32, 1.0
+#: Seconds for which a connection is not looked up again, and after a refused key.
+FRESH, REFUSED = 300.0, 5.0
+#: Seconds after its deadline at which a wait is ended without a last look.
+OVERRUN = 2 * LAST_LOOK
+#: The part of its pause that a wait may forgo to share a list call.
+EARLY = 0.3
+#: Pages of a thread's runs that are read at most, and seconds for which no list is asked for after
+#: a server has refused one.
+PAGES, NO_LISTS = 2, 300.0
+
+
+class _Look:
+    """The step of a flow that wants to see its run."""
+
+
+def _look(*_: object, **__: object) -> Generator[Any, Any, Glimpse]:
+    return (yield _Look())  # type: ignore[no-any-return]  # the poller sends it
+
+
+class _Watch:
+    """One wait, and where its flow is."""
+
+    __slots__ = ("due", "end", "flow", "looking", "pause", "wait", "wants")
+
+    def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
+        self.wait = wait
+        self.flow = flow
+        self.end = asyncio.get_running_loop().create_future()
+        self.wants = False  # whether it is to be shown its run now
+        self.pause = 0.0  # seconds
+        self.due = math.inf  # end of the pause, in the event loop's time
+        self.looking = False  # whether its step after the pause is a look
+
+    @property
+    def group(self) -> str:
+        """What it may share a list call with; without threads, only its own run."""
+        return self.wait.thread_id or self.wait.run_id
+
+    def may_look(self, now: float) -> bool:
+        """Whether it is pausing, but not for much longer."""
+        return self.looking and self.due - now < EARLY * self.pause
+
+
+class _Group:
+    """The waits for the runs of one thread, and the batch of them that is in the queue."""
+
+    __slots__ = ("batch", "watches")
+
+    def __init__(self) -> None:
+        self.watches: set[_Watch] = set()
+        self.batch: _Batch | None = None
+
+
+class _Batch:
+    """Waits that want to look.
+
+    :param since: since when they do, in the event loop's time.
+    :param group: theirs; ``None`` to fetch each run on its own.
+    """
+
+    __slots__ = ("group", "since", "watches")
+
+    def __init__(self, since: float, watches: list[_Watch], group: _Group | None = None) -> None:
+        self.since = since
+        self.watches = watches
+        self.group = group
+
+
+class Poller:
+    """Looks at runs for many waits.
+
+    :param look_up: looks the connection up.
+    :param workers: how many requests are on their way at once.
+    """
+
+    def __init__(self, look_up: Callable[[], Awaitable[Backend]], workers: int = WORKERS) -> None:
+        self._look_up = look_up
+        self._most_workers = workers
+        self._loop = asyncio.get_running_loop()
+        self._groups: dict[str, _Group] = {}
+        self._size = 0
+        self._wheel: dict[int, list[_Watch]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._queue: deque[_Batch] = deque()
+        self._tasks: set[Task[None]] = set()
+        self._workers = 0
+        self._gate = asyncio.Semaphore(workers)
+        self._lists_from = 0.0
+        self._backend: Backend | None = None
+        self._looked_up_at = 0.0
+        self._lookup: Task[None] | None = None
+        self._client: SharedClient | None = None
+        self._lease = AsyncExitStack()
+
+    async def follow(self, wait: Wait, log: Log) -> Run:
+        """Wait until the run is final, or what else the wait ends with.
+
+        :raises RunsError: as ``wait.wait_for`` does.
+        """
+        while True:
+            backend = await self.backend()
+            try:
+                return await self._follow(backend, wait, log)
+            except RunsAuthError:
+                # Somebody may have put a new key into the connection meanwhile.
+                if (await self.backend(REFUSED)).settings == backend.settings:
+                    raise
+
+    async def _follow(self, backend: Backend, wait: Wait, log: Log) -> Run:
+        watch = _Watch(wait, wait_for(backend, wait, log, _look))
+        group = self._groups.setdefault(watch.group, _Group())
+        group.watches.add(watch)
+        self._size += 1
+        self._pause(watch, 0.0)
+        left = max(0.0, wait.deadline - time.time())
+        overrun = self._loop.call_later(left + OVERRUN, self._give_up, watch, backend)
+        try:
+            return await watch.end  # type: ignore[no-any-return]  # what the flow returned
+        finally:
+            overrun.cancel()
+            self._size -= 1
+            group.watches.discard(watch)
+            if not group.watches:
+                self._groups.pop(watch.group, None)
+
+    def _give_up(self, watch: _Watch, backend: Backend) -> None:
+        """End a wait whose last look does not come: the server hangs, and so does the queue."""
+        words = f"the server leaves {WORKERS_IN_NEED} requests unanswered"
+        conn_id = backend.settings.conn_id
+        error = RunsTransportError(
+            f"No look was possible in time (connection {conn_id!r}): {words}.",
+            conn_id=conn_id,
+            transient=True,
+        )
+        self._go(watch, watch.flow.throw, error)
+
+    async def close(self) -> None:
+        """End whatever is under way and let go of the HTTP client."""
+        if self._alarm:
+            self._alarm.cancel()
+        tasks = [*self._tasks, *([self._lookup] if self._lookup else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._lease.aclose()
+
+    # -- the connection
+
+    async def backend(self, age: float = FRESH) -> Backend:
+        """Return the backend; all who ask at once wait for one lookup.
+
+        :param age: seconds since the connection was looked up, at most.
+        :raises RunsConfigError: if it cannot be used.
+        """
+        if self._backend is None or self._loop.time() - self._looked_up_at > age:
+            if self._lookup is None or self._lookup.done():
+                self._lookup = self._loop.create_task(self._refresh())
+                self._lookup.add_done_callback(_heed)
+            if self._backend is None or age < FRESH:
+                await asyncio.shield(self._lookup)
+        assert self._backend is not None  # noqa: S101 - else there was an error
+        return self._backend
+
+    async def _refresh(self) -> None:
+        try:
+            backend = await self._look_up()
+        except RunsConfigError:
+            if self._backend is None:
+                raise
+            backend = self._backend  # it was good once, so what stores it has a problem
+        if self._backend is None or backend.settings != self._backend.settings:
+            lease = AsyncExitStack()
+            self._client = await lease.enter_async_context(shared_client(backend.settings))
+            self._backend = backend
+            self._lease, old = lease, self._lease
+            await old.aclose()
+        self._looked_up_at = self._loop.time()
+
+    # -- the clock
+
+    def _pause(self, watch: _Watch, seconds: float) -> None:
+        """Let a wait go on after a pause, in the first tick from there that has room."""
+        watch.pause, watch.due = seconds, self._loop.time() + seconds
+        left = watch.wait.deadline - time.time()
+        room = max(LOOKS_PER_TICK, ROOM * self._size * TICK / watch.wait.poll_interval)
+        tick = math.ceil(watch.due / TICK)
+        last = math.floor((self._loop.time() + left) / TICK)
+        while tick < last and len(self._wheel.get(tick, ())) >= room:
+            tick += 1
+        self._wheel.setdefault(tick, []).append(watch)
+        self._set_alarm(tick)
+
+    def _set_alarm(self, tick: int) -> None:
+        at = tick * TICK
+        if self._alarm is None or at < self._alarm.when():
+            if self._alarm:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        now = self._loop.time()
+        for tick in sorted(tick for tick in self._wheel if tick * TICK <= now + 0.001):
+            for watch in self._wheel.pop(tick):
+                if watch.due <= now + 0.001:  # else it has looked meanwhile and pauses anew
+                    self._go(watch, watch.flow.send, None)
+        if self._wheel:
+            self._set_alarm(min(self._wheel))
+        self._man()
+
+    # -- the flows
+
+    def _go(self, watch: _Watch, move: Callable[[Any], Any], what: Any) -> None:
+        """Move a wait on to its next step, and take that."""
+        step = self._step(watch, move, what)
+        if isinstance(step, Sleep):
+            self._pause(watch, step.seconds)
+        elif isinstance(step, Send):
+            watch.looking = False
+            self._spawn(self._send(watch, step))
+        elif isinstance(step, _Look):
+            watch.looking = watch.wants = True
+            self._want(watch)
+
+    def _step(self, watch: _Watch, move: Callable[[Any], Any], what: Any) -> Any:
+        """Move a wait on and return its next step; ``None`` if it has ended."""
+        watch.due, watch.wants = math.inf, False
+        if watch.end.done():
+            return None
+        try:
+            return move(what)
+        except StopIteration as end:
+            watch.end.set_result(end.value)
+        except Exception as error:  # noqa: BLE001 - it is the wait's own
+            watch.end.set_exception(error)
+        return None
+
+    async def _send(self, watch: _Watch, step: Send) -> None:
+        """Send one of a wait's own requests, such as the cancel of its run."""
+        try:
+            answer = await adrive(_only(step), self._http(), self._gate)
+        except Exception as error:  # noqa: BLE001 - it is the wait's own
+            self._go(watch, watch.flow.throw, error)
+        else:
+            self._go(watch, watch.flow.send, answer)
+        self._man()
+
+    def _show_all(self, group: _Group | None, runs: dict[str, Glimpse]) -> None:
+        """Show its run to each wait of a group that wants to look, or will before long."""
+        now = self._loop.time()
+        for watch in list(group.watches) if group else ():
+            run = runs.get(watch.wait.run_id)
+            if not run:
+                continue
+            if watch.may_look(now) or (watch.looking and run.is_final and watch.due < math.inf):
+                self._step(watch, watch.flow.send, None)  # the end of its pause
+                watch.wants = True
+            if watch.wants:
+                self._go(watch, watch.flow.send, run)
+
+    # -- the looks
+
+    def _want(self, watch: _Watch) -> None:
+        group = self._groups.get(watch.group)
+        if group is None:
+            return
+        if group.batch is None:
+            group.batch = _Batch(self._loop.time(), [], group)
+            self._queue.append(group.batch)
+        group.batch.watches.append(watch)
+
+    def _man(self) -> None:
+        """Start as many workers as the queue needs and the server bears."""
+        if not self._queue:
+            return
+        need = self._loop.time() - self._queue[0].since > NEED
+        most = max(self._most_workers, WORKERS_IN_NEED) if need else self._most_workers
+        for _ in range(min(len(self._queue), most - self._workers)):
+            self._workers += 1
+            self._spawn(self._work())
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                batch = self._queue.popleft()
+                try:
+                    await self._see(batch)
+                except Exception as error:  # noqa: BLE001 - each of them has failed
+                    self._fail(batch.watches, error)
+        finally:
+            self._workers -= 1
+
+    async def _see(self, batch: _Batch) -> None:
+        """Look at the runs of a batch: at all of them at once, where that pays."""
+        if batch.group:
+            batch.group.batch = None
+            await self._share(batch.group, batch.watches)
+        alike: dict[str, list[_Watch]] = {}
+        for watch in batch.watches:
+            if watch.wants:
+                alike.setdefault(watch.wait.run_id, []).append(watch)
+        if len(alike) == 1:
+            await self._fetch(*alike.values())
+        else:
+            self._queue.extend(_Batch(batch.since, watches) for watches in alike.values())
+            self._man()
+
+    async def _share(self, group: _Group, watches: list[_Watch]) -> None:
+        """Show a group's waits their runs in a list; whoever still wants to look has to fetch.
+
+        :raises RunsError: if a fetch would fail likewise.
+        """
+        now = self._loop.time()
+        sharing = {*watches, *(watch for watch in group.watches if watch.may_look(now))}
+        if now < self._lists_from or len({watch.wait.run_id for watch in sharing}) < 2:
+            return
+        try:
+            runs = await self._list(watches, len(sharing))
+        except RunsError as error:
+            if error.transient and not isinstance(error, RunsResponseError):
+                raise
+            if not isinstance(error, RunNotFound):
+                self._lists_from = self._loop.time() + NO_LISTS
+            return
+        self._show_all(group, runs)
+
+    async def _list(self, wanting: list[_Watch], count: int) -> dict[str, Glimpse]:
+        """Return the newest runs of a thread by their ids, until all that are wanted are there."""
+        ids = {watch.wait.run_id for watch in wanting}
+        deadline = min(watch.wait.deadline for watch in wanting)
+        limit = min(100, max(20, 2 * count))
+        backend, runs = await self.backend(), {}
+        pages = glimpse_runs(backend, str(wanting[0].wait.thread_id), limit, deadline=deadline)
+        for _, page in zip(range(PAGES), pages, strict=False):
+            runs.update({run.id: run for run in await adrive(page, self._http())})
+            if ids <= runs.keys():
+                break
+        return runs
+
+    async def _fetch(self, watches: list[_Watch]) -> None:
+        """Look at one run for all that wait for it."""
+        wait = watches[0].wait
+        deadline = min(watch.wait.deadline for watch in watches)
+        flow = glimpse_run(await self.backend(), wait.ref, deadline=deadline)
+        run = await adrive(flow, self._http())
+        self._show_all(self._groups.get(watches[0].group), {run.id: run})
+
+    def _fail(self, watches: list[_Watch], error: Exception) -> None:
+        for watch in watches:
+            if watch.wants:
+                own = error.adding("") if isinstance(error, RunsError) else error
+                self._go(watch, watch.flow.throw, own)
+
+    # -- inside
+
+    def _http(self) -> SharedClient:
+        assert self._client is not None  # noqa: S101 - the backend came with it
+        return self._client
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._tasks.discard)
+
+
+def _only(step: Send) -> Flow[Any]:
+    return (yield step)
+
+
+def _heed(task: Task[None]) -> None:
+    """Take in the error of a task whose callers have all gone; asyncio would log it."""
+    if not task.cancelled():
+        task.exception()
+
+
+class _Shared:
+    """A poller of one event loop and the number of those who use it."""
+
+    def __init__(self, poller: Poller) -> None:
+        self.poller = poller
+        self.users = 0
+
+
+_shared: WeakKeyDictionary[AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_poller(
+    conn_id: str, look_up: Callable[[], Awaitable[Backend]]
+) -> AsyncIterator[Poller]:
+    """Lend the poller that this event loop has for a connection; the last one out closes it.
+
+    :param conn_id: the connection.
+    :param look_up: looks it up.
+    """
+    pollers = _shared.setdefault(asyncio.get_running_loop(), {})
+    if conn_id not in pollers:
+        pollers[conn_id] = _Shared(Poller(look_up))
+    shared = pollers[conn_id]
+    shared.users += 1
+    try:
+        yield shared.poller
+    finally:
+        shared.users -= 1
+        if not shared.users:
+            del pollers[conn_id]
+            await shared.poller.close()
