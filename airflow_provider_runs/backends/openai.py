@@ -61,5 +61,7 @@ class OpenAIBackend(Backend):
         """Return whether the body is an error in the API's form, or in that of a FastAPI server."""
         if not isinstance(body, dict):
             return False
-        detail = body.get("detail")  # "Not Found" is what FastAPI says of a path that it lacks
-        return isinstance(body.get("error"), dict) or (bool(detail) and detail != "Not Found")
+        words, _ = self.read_error(body)
+        if isinstance(body.get("error"), dict):
+            return not words.startswith("Invalid URL")  # OpenAI's words for a path that it lacks
+        return bool(body.get("detail")) and words != "Not Found"  # FastAPI's words for the same

@@ -1,0 +1,263 @@
+"""What every backend must do, whatever its wire: a new one gets this suite by being in BACKENDS."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+
+import pytest
+
+from airflow_provider_runs.backends import BACKENDS, ResponsesBackend
+from airflow_provider_runs.errors import (
+    CancelRefused,
+    RunNotFound,
+    RunsAuthError,
+    RunsConfigError,
+    RunsResponseError,
+    RunTimeout,
+)
+from airflow_provider_runs.operators import CancelRunOperator
+from airflow_provider_runs.sensors import RunStatusSensor
+from airflow_provider_runs.testing import Fault, RunScript, RunServer
+
+KEY = "sk-the-good-key"
+LONG = RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0.3)
+ACTIVE = {"queued", "in_progress", "cancelling"}
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.form.conn_type)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def server(kind, connect):
+    """A server of the backend's own dialect; the connection leads to it."""
+    dialect = kind.form.conn_type.removeprefix("runs_")
+    with RunServer(dialect=dialect, api_key=KEY, script=LONG, thread_lock=False) as server:
+        connect(server)
+        yield server
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Return a function that makes the connection lead to a server, with changes."""
+
+    def connect(server, **changes):
+        fields = json.loads(server.connection(max_retries=1))
+        text = json.dumps({**fields, **changes})
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", text)
+
+    return connect
+
+
+@pytest.fixture
+def start(kind, server):
+    """Return a function that starts a run and returns its id and its thread's."""
+
+    def start(script=None, thread_id=None, **fields):
+        where = {"thread_id": thread_id} if thread_id else {}
+        run = server.create_run(script=script, **where, **fields)
+        return run[kind.id_field], run.get("thread_id")
+
+    return start
+
+
+def by_key(kind):
+    """What a connection needs beyond a password to use it as the key."""
+    return {"credential": "api_key"} if "credential" in kind.form.fields else {}
+
+
+def test_get(start, call):
+    ids = start(metadata={"team": "data"})
+    run = call("get_run", *ids)
+    assert (run.id, run.thread_id) == ids
+    assert run.status in ACTIVE
+    assert not run.is_final
+    assert run.metadata == {"team": "data"}
+    assert abs(run.created_at - time.time()) < 60
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+def test_ends_are_told_apart(server, start, call, end):
+    ids = start()
+    server.end(ids[0], end)
+    run = call("get_run", *ids)
+    assert (run.status, run.is_final) == (end, True)
+    assert call("wait_for_run", *ids, timeout=5).status == end
+
+
+def test_cancel_and_wait(server, start, call):
+    ids = start()
+    asked = call("cancel_run", *ids)
+    assert asked.id == ids[0]
+    ended = call("wait_for_run", *ids, timeout=10, poll_interval=0.2)
+    assert ended.status == "cancelled"
+    assert server.status(ids[0]) == "cancelled"
+    assert server.accepted_cancels(ids[0]) == 1
+
+
+def test_cancel_twice(server, start, call):
+    ids = start(RunScript(queued_for=0, cancelling_for=0))
+    for _ in range(2):
+        assert call("cancel_run", *ids).status == "cancelled"
+    assert server.accepted_cancels(ids[0]) == 1
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+def test_cancel_when_final(server, start, call, end):
+    ids = start()
+    server.end(ids[0], end)
+    assert call("cancel_run", *ids).status == end
+    assert server.accepted_cancels() == 0
+
+
+def test_cancel_and_get_when_missing(server, start, call):
+    ids = start()
+    server.delete(ids[0])
+    for name in ("get_run", "cancel_run"):
+        with pytest.raises(RunNotFound) as caught:
+            call(name, *ids)
+        assert (caught.value.run_id, caught.value.status_code) == (ids[0], 404)
+
+
+def test_cancel_when_refused(start, call):
+    ids = start(RunScript(queued_for=0, runs_for=float("inf"), refuse_cancel=409))
+    with pytest.raises(CancelRefused) as caught:
+        call("cancel_run", *ids)
+    assert caught.value.run["status"] in ACTIVE
+    assert "409" in caught.value.message
+    assert ids[0] in caught.value.message
+
+
+def test_wrong_key(server, start, call, connect):
+    ids = start()
+    connect(server, password="sk-a-wrong-one")
+    for name in ("get_run", "cancel_run"):
+        with pytest.raises(RunsAuthError) as caught:
+            call(name, *ids)
+        assert caught.value.status_code in {401, 403}
+        assert "sk-a-wrong-one" not in str(caught.value.to_json())
+    ok, words = call("test_connection")
+    assert not ok
+    assert "key" in words
+    assert server.accepted_cancels() == 0
+
+
+def test_the_connection_can_be_tested(server, call, connect):
+    ok, words = call("test_connection")
+    assert ok, words
+    dead = "http://127.0.0.1:9/"
+    connect(server, host=dead)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "reached" in words
+
+
+def test_a_wrong_base_url_is_no_missing_run(server, start, call, connect):
+    ids = start()
+    connect(server, host=f"{server.url}/some/where/else")
+    with pytest.raises(Exception, match="base URL") as caught:
+        call("get_run", *ids)
+    assert not isinstance(caught.value, RunNotFound)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "does not serve this API" in words
+
+
+def test_an_unknown_status_is_not_final(start, call):
+    ids = start(RunScript(timeline=[("dreaming", float("inf"))]))
+    run = call("get_run", *ids)
+    assert (run.status, run.raw_status, run.is_final) == ("dreaming", "dreaming", False)
+    with pytest.raises(RunTimeout, match="'dreaming', which this provider does not know"):
+        call("wait_for_run", *ids, timeout=0.5, poll_interval=0.1)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b'{"id": "other"}', b'"\xff"'])
+def test_an_empty_or_garbage_body_is_an_error_of_a_get(server, start, call, body):
+    ids = start()
+    server.fault(Fault(body=body), method="GET", times=None)
+    with pytest.raises(RunsResponseError, match="cannot be understood"):
+        call("get_run", *ids)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"{}", b'"\xff"'])
+def test_an_empty_or_garbage_body_is_no_error_of_a_cancel(server, start, call, body):
+    ids = start()
+    server.fault(Fault(body=body, after_effect=True), method="POST")
+    assert call("cancel_run", *ids).id == ids[0]
+    assert server.accepted_cancels(ids[0]) == 1
+
+
+def test_an_answer_that_is_lost_does_not_cancel_twice(server, start, call):
+    ids = start(RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0))
+    server.fault(Fault(drop=True, after_effect=True), method="POST")
+    assert call("cancel_run", *ids).id == ids[0]
+    assert server.accepted_cancels(ids[0]) == 1
+
+
+def test_list_and_paging(kind, server, start, call):
+    if kind is ResponsesBackend:
+        with pytest.raises(RunsConfigError, match="cannot list"):
+            list(call("list_runs", "any"))
+        return
+    first, thread = start()
+    ids = [first, *(start(thread_id=thread)[0] for _ in range(119))]
+    start()
+    runs = list(call("list_runs", thread))
+    assert [run.id for run in runs] == ids[::-1]
+    lists = [request for request in server.requests if request.path.endswith("/runs")]
+    assert len(lists) == 2
+
+
+def test_a_list_is_read_page_by_page(kind, server, start):
+    if kind is ResponsesBackend:
+        return  # it has no list
+    from airflow_provider_runs.hooks import RunsHook
+
+    _, thread = start()
+    for _ in range(119):
+        start(thread_id=thread)
+    assert len(list(islice(RunsHook().list_runs(thread), 5))) == 5
+    assert len([request for request in server.requests if request.path.endswith("/runs")]) == 1
+
+
+def test_a_list_of_a_missing_thread(kind, server, start, call):
+    if kind is ResponsesBackend:
+        return  # it has no threads
+    _, thread = start()
+    server.delete_thread(thread)
+    with pytest.raises(RunNotFound):
+        list(call("list_runs", thread))
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_the_operator_cancels_and_the_sensor_waits(server, start, run_task, ti, deferrable):
+    ids = dict(zip(("run_id", "thread_id"), start(), strict=True))
+    how = {"deferrable": deferrable, **ids}
+    cancel = CancelRunOperator(task_id="cancel", poll_interval=0.2, **how)
+    assert run_task(cancel, {"ti": ti})["status"] == "cancelled"
+    watch = RunStatusSensor(task_id="watch", poke_interval=0.2, timeout=10, **how)
+    assert run_task(watch, {"ti": ti})["status"] == "cancelled"
+    assert server.accepted_cancels(ids["run_id"]) == 1
+
+
+def test_no_request_goes_without_the_key(server, start, call):
+    ids = start()
+    call("cancel_run", *ids)
+    call("get_run", *ids)
+    for request in server.requests:
+        assert "***" in request.headers.values(), request
+        assert KEY not in str(request)
+
+
+def test_a_host_that_serves_another_api_says_so(kind, call, monkeypatch):
+    other = "assistants" if kind is ResponsesBackend else "responses"
+    with RunServer(dialect=other, api_key=KEY) as server:
+        fields = json.loads(server.connection(**by_key(kind)))
+        text = json.dumps({**fields, "conn_type": kind.form.conn_type})
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", text)
+        ok, words = call("test_connection")
+    assert not ok
+    assert "does not serve this API" in words
