@@ -122,12 +122,14 @@ class Poller:
     """Looks at runs for many waits.
 
     :param look_up: looks the connection up.
-    :param workers: how many requests are on their way at once.
+    :param gate: bounds how many requests are on their way at once, besides what is bounded anyway.
     """
 
-    def __init__(self, look_up: Callable[[], Awaitable[Backend]], workers: int = WORKERS) -> None:
+    def __init__(
+        self, look_up: Callable[[], Awaitable[Backend]], gate: asyncio.Semaphore | None = None
+    ) -> None:
         self._look_up = look_up
-        self._most_workers = workers
+        self._gate = gate
         self._loop = asyncio.get_running_loop()
         self._groups: dict[str, _Group] = {}
         self._size = 0
@@ -136,7 +138,7 @@ class Poller:
         self._queue: deque[_Batch] = deque()
         self._tasks: set[Task[None]] = set()
         self._workers = 0
-        self._gate = asyncio.Semaphore(workers)
+        self._sends = gate or asyncio.Semaphore(WORKERS)
         self._lists_from = 0.0
         self._backend: Backend | None = None
         self._looked_up_at = 0.0
@@ -186,7 +188,7 @@ class Poller:
         )
         self._go(watch, watch.flow.throw, error)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """End whatever is under way and let go of the HTTP client."""
         if self._alarm:
             self._alarm.cancel()
@@ -290,7 +292,7 @@ class Poller:
     async def _send(self, watch: _Watch, step: Send) -> None:
         """Send one of a wait's own requests, such as the cancel of its run."""
         try:
-            answer = await adrive(_only(step), self._http(), self._gate)
+            answer = await adrive(_only(step), self._http(), self._sends)
         except Exception as error:  # noqa: BLE001 - it is the wait's own
             self._go(watch, watch.flow.throw, error)
         else:
@@ -326,7 +328,7 @@ class Poller:
         if not self._queue:
             return
         need = self._loop.time() - self._queue[0].since > NEED
-        most = max(self._most_workers, WORKERS_IN_NEED) if need else self._most_workers
+        most = WORKERS_IN_NEED if need else WORKERS
         for _ in range(min(len(self._queue), most - self._workers)):
             self._workers += 1
             self._spawn(self._work())
@@ -384,7 +386,7 @@ class Poller:
         backend, runs = await self.backend(), {}
         pages = glimpse_runs(backend, str(wanting[0].wait.thread_id), limit, deadline=deadline)
         for _, page in zip(range(PAGES), pages, strict=False):
-            runs.update({run.id: run for run in await adrive(page, self._http())})
+            runs.update({run.id: run for run in await adrive(page, self._http(), self._gate)})
             if ids <= runs.keys():
                 break
         return runs
@@ -394,7 +396,7 @@ class Poller:
         wait = watches[0].wait
         deadline = min(watch.wait.deadline for watch in watches)
         flow = glimpse_run(await self.backend(), wait.ref, deadline=deadline)
-        run = await adrive(flow, self._http())
+        run = await adrive(flow, self._http(), self._gate)
         self._show_all(self._groups.get(watches[0].group), {run.id: run})
 
     def _fail(self, watches: list[_Watch], error: Exception) -> None:
@@ -456,4 +458,4 @@ async def shared_poller(
         shared.users -= 1
         if not shared.users:
             del pollers[conn_id]
-            await shared.poller.close()
+            await shared.poller.aclose()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,10 @@ from airflow_provider_runs.errors import (
     RunTimeout,
 )
 from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.poller import Poller
 from airflow_provider_runs.status import ACTIVE, RunStatus
 from airflow_provider_runs.transport import adrive, shared_client
-from airflow_provider_runs.wait import Wait, wait_for
+from airflow_provider_runs.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     import httpx
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.client import Flow
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.wait import Log
 
@@ -131,8 +132,13 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
     :raises RunsError: if all threads are to be swept and cannot be listed.
     """
     gate = asyncio.Semaphore(todo.max_concurrency)
-    async with shared_client(backend.settings) as http:
-        sweeper = _Sweeper(backend, todo, log, http, gate)
+
+    async def look_up() -> Backend:
+        return backend
+
+    poller = Poller(look_up, gate)
+    async with aclosing(poller), shared_client(backend.settings) as http:
+        sweeper = _Sweeper(backend, todo, log, http, gate, poller)
         names = await sweeper.busy() if todo.thread_ids is None else todo.thread_ids
         threads = await asyncio.gather(*(sweeper.thread(name) for name in names))
     return [line for lines in threads for line in lines]
@@ -210,6 +216,7 @@ class _Sweeper:
     log: Log
     http: httpx.AsyncClient
     gate: asyncio.Semaphore
+    poller: Poller
 
     async def busy(self) -> list[str]:
         """Return the threads that have active runs."""
@@ -244,8 +251,7 @@ class _Sweeper:
         if self.todo.dry_run:
             return replace(found, result=Result.WOULD_CANCEL)
         try:
-            flow = self.cancelling(thread_id, run)
-            after = await adrive(flow, self.http, self.gate)
+            after = await self.cancel(RunRef(run.id, thread_id))
         except RunsError as error:
             line = replace(found, result=_failure(error), error=error.message)
             if error.run:
@@ -256,13 +262,14 @@ class _Sweeper:
         self.log.info("Run %r on thread %r: %s", line.run_id, thread_id, line.result.value)
         return line
 
-    def cancelling(self, thread_id: str, run: Run) -> Flow[Run]:
-        ref, now = RunRef(run.id, thread_id), time.time()
-        if self.todo.deadline is None:
-            return cancel_run(self.backend, ref)
+    async def cancel(self, ref: RunRef) -> Run:
+        """Cancel a run, and wait until it is final if there is a deadline for that."""
+        until = self.todo.deadline
+        if until is None:
+            return await adrive(cancel_run(self.backend, ref), self.http, self.gate)
         pause = self.todo.poll_interval
-        wait = Wait(run.id, thread_id, now, self.todo.deadline, pause, cancel=True)
-        return wait_for(self.backend, wait, _Silent())
+        wait = Wait(ref.run_id, ref.thread_id, time.time(), until, pause, cancel=True)
+        return await self.poller.follow(wait, _Silent())
 
 
 class _Silent:
