@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from airflow_provider_runs import failures
+from airflow_provider_runs import failures, metrics
 from airflow_provider_runs.backends.base import ROLLBACK, Page
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
@@ -126,7 +126,7 @@ def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None)
         return replace(seen, poll_after=wanted / 1000) if wanted else seen
 
     flow = _call(backend, backend.get(ref), read, deadline)
-    return (yield from _or_missing(backend, flow))
+    return (yield from _timed(_or_missing(backend, flow)))
 
 
 def list_runs(
@@ -170,7 +170,7 @@ def glimpse_runs(
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor, limit)
 
-    yield from _pages(backend, call, read, deadline)
+    return map(_timed, _pages(backend, call, read, deadline))
 
 
 def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator[Flow[list[str]]]:
@@ -267,8 +267,11 @@ def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -
             raise
         run = yield from get_run(backend, ref, deadline=deadline)
         if run.is_final or run.status is RunStatus.CANCELLING:
+            metrics.count("cancels.accepted")
             return run
+        metrics.count("cancels.refused")
         raise failures.explain_refusal(refusal, run) from refusal
+    metrics.count("cancels.accepted")
     # Some servers accept without sending the run along.
     return run or (yield from get_run(backend, ref, deadline=deadline))
 
@@ -312,6 +315,7 @@ def _call(
         try:
             return (yield from _attempt(backend, call, read, until))
         except RunsError as error:
+            metrics.count(f"errors.{type(error).__name__}")
             delay = error.retry_after
             if delay is None:
                 # Full jitter: callers that failed together do not come back together.
@@ -364,6 +368,8 @@ def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:
     except ValueError:
         body = None
     words, code = backend.read_error(body)
+    if answer.status_code == 429:
+        metrics.count("rate_limited")
     error = failures.refused(backend, call, answer, body, words, code)
     error.should_retry = _VERDICTS.get(answer.headers.get("x-should-retry", ""))
     error.transient = code not in _NO_QUOTA and _may_pass(answer.status_code)
@@ -393,6 +399,16 @@ def retry_after(headers: httpx.Headers) -> float | None:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
     except (KeyError, ValueError):
         return None
+
+
+def _timed(flow: Flow[T]) -> Flow[T]:
+    """Count a look at runs."""
+    begun = time.monotonic()
+    try:
+        return (yield from flow)
+    finally:
+        metrics.count("polls")
+        metrics.took("poll_seconds", time.monotonic() - begun)
 
 
 def _number(headers: httpx.Headers, name: str) -> float | None:

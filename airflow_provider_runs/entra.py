@@ -249,7 +249,7 @@ def _credential(
     tenant, client = fields["tenant_id"], fields["client_id"]
     common: dict[str, Any] = {
         "connection_verify": settings.verify and (settings.ca_bundle or True),
-        "retry_total": 1,  # the call itself is tried again
+        "retry_total": 0,  # the call itself is tried again
         "raw_request_hook": service.sent,
         "raw_response_hook": service.answered,
         **_limits(settings),

@@ -12,9 +12,10 @@ from airflow.providers.common.compat.connection import (
     get_async_connection,
     get_async_extra_dejson,
 )
+from airflow.providers.common.compat.sdk import Stats
 from airflow.sdk import BaseHook
 
-from airflow_provider_runs import client
+from airflow_provider_runs import client, metrics
 from airflow_provider_runs.airflow_errors import (
     AirflowNotFoundException,
     AirflowRescheduleException,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from airflow_provider_runs.client import Flow
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.models import Run
+
+metrics.report_to(Stats)
 
 __all__ = [
     "AssistantsRunsHook",

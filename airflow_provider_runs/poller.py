@@ -20,6 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from airflow_provider_runs import metrics
 from airflow_provider_runs.client import LAST_LOOK, Flow, Send, Sleep, glimpse_run, glimpse_runs
 from airflow_provider_runs.errors import (
     RunNotFound,
@@ -165,6 +166,7 @@ class Poller:
         group = self._groups.setdefault(watch.group, _Group())
         group.watches.add(watch)
         self._size += 1
+        metrics.watched(1)
         self._pause(watch, 0.0)
         left = max(0.0, wait.deadline - time.time())
         overrun = self._loop.call_later(left + OVERRUN, self._give_up, watch, backend)
@@ -173,6 +175,7 @@ class Poller:
         finally:
             overrun.cancel()
             self._size -= 1
+            metrics.watched(-1)
             group.watches.discard(watch)
             if not group.watches:
                 self._groups.pop(watch.group, None)

@@ -43,6 +43,7 @@ class RunStatusTrigger(BaseTrigger):
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
     :param cancel_action: how the run is to be cancelled, or was; by default as the connection
         says.
+    :param asked_at: when the server agreed to cancel the run, in epoch seconds, if it did.
     :param seen: the status that is known, and was logged, already.
     :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
         later, which alone tell triggers).
@@ -63,6 +64,7 @@ class RunStatusTrigger(BaseTrigger):
         stop_on_requires_action: bool = False,
         cancel: bool = False,
         cancel_action: str | None = None,
+        asked_at: float | None = None,
         seen: str | None = None,
         cancel_on_kill: bool = False,
         fire_not_before: float = 0.0,
@@ -78,6 +80,7 @@ class RunStatusTrigger(BaseTrigger):
         self.stop_on_requires_action = stop_on_requires_action
         self.cancel = cancel
         self.cancel_action = cancel_action
+        self.asked_at = asked_at
         self.seen = seen
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
@@ -95,6 +98,7 @@ class RunStatusTrigger(BaseTrigger):
             "stop_on_requires_action": self.stop_on_requires_action,
             "cancel": self.cancel,
             "cancel_action": self.cancel_action,
+            "asked_at": self.asked_at,
             "seen": self.seen,
             "cancel_on_kill": self.cancel_on_kill,
             "fire_not_before": self.fire_not_before,
@@ -129,6 +133,7 @@ class RunStatusTrigger(BaseTrigger):
             stop_on_requires_action=self.stop_on_requires_action,
             cancel=self.cancel,
             cancel_action=self.cancel_action,
+            asked_at=self.asked_at,
             seen=self.seen,
         )
         async with shared_poller(self.conn_id, lambda: RunsHook(self.conn_id).abackend()) as poller:

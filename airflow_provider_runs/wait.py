@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.base import ROLLBACK
 from airflow_provider_runs.client import Flow, Sleep, cancel_run, glimpse_run, rolled_back
 from airflow_provider_runs.errors import (
@@ -62,6 +63,7 @@ class Wait:
     :param cancel: ask for the run to be cancelled first, until the server has agreed.
     :param cancel_action: how the run is to be cancelled, or was; by default as the connection
         says.
+    :param asked_at: when the server agreed to cancel the run, in epoch seconds, if it did.
     :param seen: the status that is known, and was logged, already.
     :raises RunsConfigError: if the poll interval is not more than zero.
     """
@@ -75,6 +77,7 @@ class Wait:
     stop_on_requires_action: bool = False
     cancel: bool = False
     cancel_action: str | None = None
+    asked_at: float | None = None
     seen: str | None = None
 
     def __post_init__(self) -> None:
@@ -124,12 +127,10 @@ def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -
     """
     wait = _settled(backend, wait)
     watch = _Watch(backend, wait, log)
-    asking = wait.cancel
     while True:
-        run = yield from _look(backend, wait, watch, look, asking=asking)
+        run = yield from _look(backend, watch, look)
         if run and wait.is_over(run):
             return _whole(run)
-        asking = asking and run is None
         yield watch.pause()
 
 
@@ -146,13 +147,11 @@ def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, 
     """
     wait = _settled(backend, wait)
     watch = _Watch(backend, wait, log)
-    hurried = replace(wait, deadline=min(wait.deadline, time.time() + FIRST_LOOK))
-    run = yield from _look(backend, hurried, watch, glimpse_run, asking=wait.cancel)
+    until = min(wait.deadline, time.time() + FIRST_LOOK)
+    run = yield from _look(backend, watch, glimpse_run, until)
     if not (run and wait.is_over(run)):
         watch.pause()
-    seen = watch.status.value if watch.status else None
-    rest = replace(wait, cancel=wait.cancel and run is None, seen=seen)
-    return _whole(run) if run else None, rest
+    return _whole(run) if run else None, watch.rest()
 
 
 def _settled(backend: Backend, wait: Wait) -> Wait:
@@ -163,13 +162,15 @@ def _settled(backend: Backend, wait: Wait) -> Wait:
 
 
 def _look(
-    backend: Backend, wait: Wait, watch: _Watch, look: Look, *, asking: bool
+    backend: Backend, watch: _Watch, look: Look, until: float | None = None
 ) -> Flow[Run | Glimpse | None]:
-    ref, until = wait.ref, wait.deadline
+    wait, ref = watch.wait, watch.wait.ref
+    until = until or wait.deadline
     run: Run | Glimpse
     try:
-        if asking:
+        if watch.asking:
             run = yield from cancel_run(backend, ref, action=wait.cancel_action, deadline=until)
+            watch.asked_at = time.time()
         else:
             run = yield from look(backend, ref, deadline=until)
     except RunNotFound as error:
@@ -189,6 +190,7 @@ class _Watch:
         self.wait = wait
         self.log = log
         self.status = RunStatus.of(wait.seen) if wait.seen else None
+        self.asked_at = wait.asked_at
         self.run: Run | Glimpse | None = None
         self.refused: dict[str, Any] | None = None
         self.error: RunsError | None = None
@@ -196,8 +198,20 @@ class _Watch:
         self.silent_since: float | None = None
         self.pauses = wait.pauses()
 
+    @property
+    def asking(self) -> bool:
+        """Whether the server has yet to agree to cancel the run."""
+        return self.wait.cancel and self.asked_at is None
+
+    def rest(self) -> Wait:
+        """Return what is left of the wait."""
+        seen = self.status.value if self.status else None
+        return replace(self.wait, asked_at=self.asked_at, seen=seen)
+
     def saw(self, run: Run | Glimpse) -> None:
         """Take in the run as it is now."""
+        if run.is_final and self.asked_at is not None:
+            metrics.cancelled(run.status, time.time() - self.asked_at)
         before, self.status = self.status, run.status
         self.run, self.refused = run, None
         self.error, self.failures, self.silent_since = None, 0, None

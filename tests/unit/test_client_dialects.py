@@ -139,7 +139,7 @@ def test_the_rest_of_a_rollback_can_be_waited_for_elsewhere(
     todo = wait(cancel=True, cancel_action="rollback")
     running = is_now("running")
     run, rest = player.run(look_once(langgraph, todo, LOG), running, answer(202), running)
-    assert (run.status, rest.cancel, rest.cancel_action) == ("in_progress", False, "rollback")
+    assert (run.status, rest.asked_at, rest.cancel_action) == ("in_progress", NOW, "rollback")
     again = Wait(**rest.to_json())
     assert player.run(wait_for(langgraph, again, LOG), gone).raw_status == "rolled back"
 
@@ -150,7 +150,7 @@ def test_a_rollback_whose_look_failed_is_still_known_to_have_seen_the_run(
     todo = wait(cancel=True, cancel_action="rollback")
     lost = httpx.ReadError("lost")
     run, rest = player.run(look_once(langgraph, todo, LOG), is_now("running"), answer(202), lost)
-    assert (run, rest.cancel, rest.seen) == (None, True, "in_progress")
+    assert (run, rest.asked_at, rest.seen) == (None, None, "in_progress")
     assert player.run(wait_for(langgraph, rest, LOG), gone).raw_status == "rolled back"
 
 

@@ -15,7 +15,16 @@ FOLDER = Path(airflow_provider_runs.__file__).parent
 
 #: From the innermost to the outermost: a module may import only from layers above its own line.
 LAYERS = (
-    {"airflow_errors", "base_url", "errors", "forms", "provider_info", "status", "watched"},
+    {
+        "airflow_errors",
+        "base_url",
+        "errors",
+        "forms",
+        "metrics",
+        "provider_info",
+        "status",
+        "watched",
+    },
     {"", "models", "settings"},
     {"backends.base", "entra", "events"},
     {"backends.langgraph", "backends.openai"},

@@ -230,9 +230,9 @@ def test_one_look_returns_what_it_saw_or_nothing(player, make_backend, run_is, r
     assert player.run(look_once(backend, wait(), LOG), LOST) == (None, wait())
     todo = wait(cancel=True)
     run, rest = player.run(look_once(backend, todo, LOG), refusal(400), run_is("queued"))
-    assert (run, rest.cancel) == (None, True)
+    assert (run, rest.asked_at) == (None, None)
     run, rest = player.run(look_once(backend, todo, LOG), run_is("cancelling"))
-    assert (run.status, rest.cancel, rest.seen) == ("cancelling", False, "cancelling")
+    assert (run.status, rest.asked_at, rest.seen) == ("cancelling", NOW, "cancelling")
     assert player.sleeps == []
 
 
