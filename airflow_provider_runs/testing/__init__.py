@@ -1,24 +1,42 @@
 """An embedded run server, for demos and for tests of DAGs that use runs.
 
-:class:`RunServer` is a real HTTP server on loopback that speaks the OpenAI Assistants v2 wire.
-Its runs move by themselves, as a :class:`RunScript` says, and a :class:`Fault` spoils a request::
+:class:`RunServer` is a real HTTP server on loopback that speaks OpenAI Assistants v2 or another
+dialect: that of Azure AI Foundry, LangGraph or OpenAI Responses. Its runs move by themselves, as a
+:class:`RunScript` says, and a :class:`Fault` spoils a request::
 
     with RunServer(script=RunScript(runs_for=math.inf)) as server:
         os.environ["AIRFLOW_CONN_RUNS_DEFAULT"] = server.connection()
         run = server.create_run()
         ...  # let a task cancel run["id"] of run["thread_id"]
-        assert server.run(run["id"])["status"] == "cancelled"
+        assert server.status(run["id"]) == "cancelled"
         assert server.accepted_cancels(run["id"]) == 1
+
+    with RunServer(dialect="langgraph") as server: ...
+    with RunServer(dialect=LangGraph(cancel_answer="no_content", repeat_cancel=202)) as server: ...
 
 It needs starlette and uvicorn, which come with Airflow, and nothing else of this package.
 
-``python -m airflow_provider_runs.testing --port 8765`` serves it from a shell.
+``python -m airflow_provider_runs.testing --dialect langgraph`` serves it from a shell.
 """
 
+from airflow_provider_runs.testing.dialects.assistants import Assistants
+from airflow_provider_runs.testing.dialects.foundry import Foundry
+from airflow_provider_runs.testing.dialects.langgraph import LangGraph
+from airflow_provider_runs.testing.dialects.responses import Responses
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.faults import Fault
 from airflow_provider_runs.testing.scripts import RunScript
 from airflow_provider_runs.testing.server import RunServer
 from airflow_provider_runs.testing.traffic import RecordedRequest
 
-__all__ = ["ApiError", "Fault", "RecordedRequest", "RunScript", "RunServer"]
+__all__ = [
+    "ApiError",
+    "Assistants",
+    "Fault",
+    "Foundry",
+    "LangGraph",
+    "RecordedRequest",
+    "Responses",
+    "RunScript",
+    "RunServer",
+]

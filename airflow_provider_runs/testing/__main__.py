@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shlex
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from airflow_provider_runs.testing.dialects import DIALECTS
 from airflow_provider_runs.testing.scripts import RunScript
 from airflow_provider_runs.testing.server import RunServer
 
@@ -33,13 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = vars(parser.parse_args(arguments))
-    port, api_key = options.pop("port"), options.pop("api_key")
+    server_options = {name: options.pop(name) for name in ("dialect", "port", "api_key")}
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     try:
-        with RunServer(port=port, api_key=api_key, script=RunScript(**options)) as server:
+        with RunServer(**server_options, script=RunScript(**options)) as server:
             sys.stdout.write(_greeting(server))
             sys.stdout.flush()
             stop.wait()
@@ -51,11 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_runs.testing",
-        description="Serve the OpenAI Assistants v2 wire on 127.0.0.1, with runs of no substance.",
+        description="Serve a run API on 127.0.0.1, with runs of no substance.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    parser.add_argument("--dialect", choices=DIALECTS, default="assistants", help="what to speak")
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0: any free one")
-    parser.add_argument("--api-key", help="key that clients must send; none: any key will do")
+    parser.add_argument("--api-key", help="key that clients must send; none: any will do")
     for name, text in _SCRIPT_OPTIONS.items():
         default = getattr(RunScript, name)
         option = f"--{name.replace('_', '-')}"
@@ -64,12 +67,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _greeting(server: RunServer) -> str:
-    connection = shlex.quote(server.connection())
-    return (
-        f"Run server at {server.url} (Ctrl-C stops it)\n"
-        f"Airflow connection: export AIRFLOW_CONN_RUNS_DEFAULT={connection}\n"
-        f"or: airflow connections add runs_default --conn-json {connection}\n"
-    )
+    connection = server.connection()
+    key = json.loads(connection)["password"]
+    steps = [
+        shlex.join(
+            ["curl", "-H", f"Authorization: Bearer {key}", "--json", body, server.base_url + path]
+        )
+        for path, body in server.dialect.first_steps
+    ]
+    lines = [
+        f"Run server at {server.url} (Ctrl-C stops it)",
+        f"Airflow connection: export AIRFLOW_CONN_RUNS_DEFAULT={shlex.quote(connection)}",
+        f"or: airflow connections add runs_default --conn-json {shlex.quote(connection)}",
+        *(f"to start a run: {step}" for step in steps),
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,12 @@
 """Pytest fixtures for users' tests of their own DAGs.
 
 Put ``pytest_plugins = ["airflow_provider_runs.testing.fixtures"]`` into the ``conftest.py`` at the
-root of the tests.
+root of the tests. The server speaks OpenAI Assistants v2; to have it speak something else, define
+a fixture ``run_server_dialect`` of your own::
+
+    @pytest.fixture
+    def run_server_dialect():
+        return "langgraph"
 """
 
 from __future__ import annotations
@@ -15,11 +20,19 @@ from airflow_provider_runs.testing.server import RunServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_runs.testing.dialects.base import Dialect
+
 
 @pytest.fixture
-def run_server() -> Iterator[RunServer]:
+def run_server_dialect() -> str | Dialect:
+    """Return what ``run_server`` speaks: a name or an instance, as :class:`RunServer` takes it."""
+    return "assistants"
+
+
+@pytest.fixture
+def run_server(run_server_dialect: str | Dialect) -> Iterator[RunServer]:
     """Yield a started run server, with nothing in it."""
-    with RunServer() as server:
+    with RunServer(dialect=run_server_dialect) as server:
         yield server
 
 

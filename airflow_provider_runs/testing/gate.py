@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.datastructures import MutableHeaders
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from airflow_provider_runs.testing.endpoints import EFFECTS
 from airflow_provider_runs.testing.errors import ApiError
-from airflow_provider_runs.testing.routes import EFFECTS
-from airflow_provider_runs.testing.traffic import without_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_runs.testing.faults import Fault, FaultPlan
+    from airflow_provider_runs.testing.paths import Paths
     from airflow_provider_runs.testing.traffic import Traffic
 
 TRANSPORT = "transport"
@@ -51,13 +52,24 @@ class _Answer:
 class Gate:
     """The ASGI application that the server runs, around the one with the endpoints.
 
+    :param paths: what is to be made of a request's path
+    :param refusal: makes an answer of an error, for faults that give no body
     :param clock: returns the present time in epoch seconds
     """
 
     def __init__(
-        self, app: ASGIApp, *, faults: FaultPlan, traffic: Traffic, clock: Callable[[], float]
+        self,
+        app: ASGIApp,
+        *,
+        paths: Paths,
+        refusal: Callable[[ApiError], Response],
+        faults: FaultPlan,
+        traffic: Traffic,
+        clock: Callable[[], float],
     ) -> None:
         self._app = app
+        self._paths = paths
+        self._refusal = refusal
         self._faults = faults
         self._traffic = traffic
         self._clock = clock
@@ -74,7 +86,7 @@ class Gate:
             return
         number = self._traffic.arrived(scope, body, self._clock())
         path = scope["path"]
-        fault = self._faults.take(scope["method"], path, without_prefix(path))
+        fault = self._faults.take(scope["method"], path, self._paths.without_prefix(path))
         await asyncio.sleep(fault.delay)
         answer = None
         if fault.after_effect or not fault.replaces:
@@ -87,7 +99,7 @@ class Gate:
             # Returns once uvicorn knows of it; before, it would log that the answer is missing.
             await receive()
             return
-        answer = _faulty(fault, answer)
+        answer = self._faulty(fault, answer)
         self._traffic.answered(number, answer.status, effects)
         await send(
             {"type": "http.response.start", "status": answer.status, "headers": answer.headers.raw}
@@ -100,6 +112,21 @@ class Gate:
             await receive()
         else:
             await send({"type": "http.response.body", "body": answer.body})
+
+    def _faulty(self, fault: Fault, normal: _Answer | None) -> _Answer:
+        """Return what the client gets: the normal answer, or the fault's own."""
+        answer = normal or _Answer(200, MutableHeaders({"content-type": "application/json"}), b"")
+        if fault.replaces:
+            status = fault.status or answer.status
+            if fault.body is None and status >= 400:
+                refusal = self._refusal(ApiError.of_status(status))
+                answer = _Answer(status, refusal.headers, bytes(refusal.body))
+            else:
+                answer = _Answer(status, answer.headers, _encoded(fault.body))
+        answer.headers["content-length"] = str(len(answer.body))
+        answer.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
+        answer.headers.update(fault.headers)
+        return answer
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -127,21 +154,7 @@ async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> _Answer:
     return _Answer(start["status"], MutableHeaders(raw=list(start["headers"])), content)
 
 
-def _faulty(fault: Fault, normal: _Answer | None) -> _Answer:
-    """Return what the client gets: the normal answer, or the fault's own."""
-    answer = normal or _Answer(200, MutableHeaders({"content-type": "application/json"}), b"")
-    if fault.replaces:
-        answer.status = fault.status or answer.status
-        answer.body = _body(fault.body, answer.status)
-    answer.headers["content-length"] = str(len(answer.body))
-    answer.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
-    answer.headers.update(fault.headers)
-    return answer
-
-
-def _body(body: bytes | dict[str, Any] | None, status: int) -> bytes:
-    if isinstance(body, bytes):
-        return body
+def _encoded(body: bytes | dict[str, Any] | None) -> bytes:
     if body is None:
-        return json.dumps(ApiError.of_status(status).envelope()).encode() if status >= 400 else b""
-    return json.dumps(body).encode()
+        return b""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()

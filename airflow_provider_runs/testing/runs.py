@@ -1,43 +1,18 @@
-"""One run: its state machine and its JSON."""
+"""One run: its state machine."""
 
 from __future__ import annotations
 
-import copy
 import secrets
-import string
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.testing.errors import ApiError
-from airflow_provider_runs.testing.scripts import FINAL, RunScript, Step
+from airflow_provider_runs.testing.scripts import FINAL, GONE, RunScript, Step
+from airflow_provider_runs.testing.views import RunView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-RUN_FIELDS: dict[str, Any] = {
-    "assistant_id": "asst_RunsTestingAssistant0000",
-    "model": "gpt-4o",
-    "instructions": None,
-    "tools": [],
-    "metadata": {},
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "max_prompt_tokens": None,
-    "max_completion_tokens": None,
-    "truncation_strategy": {"type": "auto", "last_messages": None},
-    "tool_choice": "auto",
-    "parallel_tool_calls": True,
-    "response_format": "auto",
-}
-"""The fields that whoever creates a run may set, with their defaults."""
-
-_ALPHABET = string.ascii_letters + string.digits
 _SERVER_ERROR = {"code": "server_error", "message": "Sorry, something went wrong."}
-_USAGE = {"prompt_tokens": 123, "completion_tokens": 456, "total_tokens": 579}
-
-
-def new_id(prefix: str) -> str:
-    """Return a fresh id in OpenAI's form: the prefix, ``_`` and 24 letters and digits."""
-    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(24))}"
 
 
 class ScriptedRun:
@@ -47,46 +22,56 @@ class ScriptedRun:
     rewrites those still ahead, and the status is the last step reached. Each method takes the
     present time, ``now``, in epoch seconds.
 
-    :param thread_id: the thread it belongs to
+    :param run_id: its id
+    :param thread_id: the thread it belongs to; None where there are none
     :param script: how it behaves
-    :param fields: values for some of ``RUN_FIELDS``
+    :param fields: what its creator may set
     :param now: when it is created
     """
 
     def __init__(
-        self, thread_id: str, script: RunScript, fields: Mapping[str, Any], now: float
+        self,
+        run_id: str,
+        thread_id: str | None,
+        script: RunScript,
+        fields: Mapping[str, Any],
+        now: float,
     ) -> None:
-        self.id = new_id("run")
+        self.id = run_id
         self.thread_id = thread_id
         self._script = script
-        self._fields = {**RUN_FIELDS, **fields}
+        self._fields = fields
         self._steps = script.plan(now)
         self._expires_at = script.expires_at(self._steps)
         function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
-        default_call = {"id": new_id("call"), "type": "function", "function": function}
+        call_id = f"call_{secrets.token_hex(12)}"
+        default_call = {"id": call_id, "type": "function", "function": function}
         self._tool_calls = script.tool_calls or [default_call]
         self._last_error: dict[str, Any] | None = None
 
     def status(self, now: float) -> str:
-        """Return the status."""
+        """Return the status; ``GONE`` for a run that was rolled back."""
         return self._reached(now)[-1].status
 
-    def is_active(self, now: float) -> bool:
-        """Return whether the run still blocks its thread."""
-        return self.status(now) not in FINAL
+    def cancel(self, now: float, *, rollback: bool = False) -> bool:
+        """Cancel the run, unless it is final or ``cancelling`` already.
 
-    def cancel(self, now: float) -> None:
-        """Accept a cancel.
-
-        :raises ApiError: when the run is final or ``cancelling`` already, or its script refuses
+        :param rollback: whether the run is gone after ``cancelling``
+        :returns: whether the cancel took effect
+        :raises ApiError: when its script refuses
         """
         status = self.status(now)
-        already = status in FINAL or status == "cancelling"
-        refusal = 400 if already else self._script.refuse_cancel
-        if refusal is not None:
-            raise ApiError(refusal, f"Cannot cancel run with status '{status}'.")
+        if status in FINAL or status == "cancelling":
+            return False
+        if self._script.refuse_cancel is not None:
+            raise ApiError(self._script.refuse_cancel, f"Cannot cancel run with status '{status}'.")
         ended = now + self._script.cancelling_for
-        self._go(now, Step(now, "cancelling"), Step(ended, self._script.cancel_ends))
+        self._go(
+            now,
+            Step(now, "cancelling"),
+            Step(ended, GONE if rollback else self._script.cancel_ends),
+        )
+        return True
 
     def submit(self, outputs: Sequence[Mapping[str, Any]], now: float) -> None:
         """Take tool outputs and go on.
@@ -117,38 +102,19 @@ class ScriptedRun:
         self._last_error = last_error
         self._go(now, Step(now, status))
 
-    def to_json(self, now: float) -> dict[str, Any]:
-        """Return the Run object with its 27 fields, as a copy."""
-        reached = self._reached(now)
-        at, status = reached[-1]
-        started = next((step.at for step in reached if step.status == "in_progress"), None)
-        done = status in {"completed", "incomplete"}
-        failed = status == "failed"
-        waiting = {
-            "type": "submit_tool_outputs",
-            "submit_tool_outputs": {"tool_calls": self._tool_calls},
-        }
-        run = {
-            "id": self.id,
-            "object": "thread.run",
-            "created_at": int(self._steps[0].at),
-            "thread_id": self.thread_id,
-            "status": status,
-            "required_action": waiting if status == "requires_action" else None,
-            "last_error": self._last_error
-            or ((self._script.last_error or _SERVER_ERROR) if failed else None),
-            "expires_at": None if done else self._expires_at,
-            "started_at": None if started is None else int(started),
-            "cancelled_at": int(at) if status == "cancelled" else None,
-            "failed_at": int(at) if failed else None,
-            "completed_at": int(at) if done else None,
-            "incomplete_details": (
-                {"reason": "max_completion_tokens"} if status == "incomplete" else None
-            ),
-            "usage": _USAGE if status in FINAL else None,
-            **self._fields,
-        }
-        return copy.deepcopy(run)
+    def view(self, now: float) -> RunView:
+        """Return the run as it is."""
+        steps = self._reached(now)
+        why = self._script.last_error or _SERVER_ERROR if steps[-1].status == "failed" else None
+        return RunView(
+            id=self.id,
+            thread_id=self.thread_id,
+            steps=steps,
+            fields=self._fields,
+            expires_at=self._expires_at,
+            last_error=self._last_error or why,
+            tool_calls=self._tool_calls,
+        )
 
     def _reached(self, now: float) -> list[Step]:
         # The first step counts even when the clock was set back since the run was created.

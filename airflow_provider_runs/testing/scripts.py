@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 FINAL = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
 """The statuses after which a run does not change any more."""
 
+GONE = "gone"
+"""In place of a status, from when on a run that was rolled back is no longer there."""
+
 _SECONDS = ("queued_for", "runs_for", "cancelling_for", "expires_after")
 _OVERRIDES: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(_SECONDS, float),
@@ -37,7 +40,8 @@ class RunScript:
 
     :param queued_for: time in ``queued``
     :param runs_for: time in ``in_progress`` after that, and again after tool outputs came
-    :param ends: the status that follows: a final one, ``requires_action``, or any other word
+    :param ends: the status that follows: a final one, ``requires_action``, or any other word;
+        the words are those of Assistants, which other dialects translate
     :param cancelling_for: time in ``cancelling`` after an accepted cancel; 0 skips it
     :param cancel_ends: the status that follows ``cancelling``
     :param refuse_cancel: an HTTP error status with which cancel is refused while the run is active
@@ -77,13 +81,14 @@ class RunScript:
         if not all("id" in call for call in self.tool_calls or ()):
             raise ValueError("every tool call needs an id")
 
-    def overridden_by(self, metadata: Mapping[str, str]) -> RunScript:
+    def overridden_by(self, metadata: Mapping[str, Any]) -> RunScript:
         """Return this script with the values that a run's metadata gives for its fields.
 
         Whoever starts a run over HTTP scripts it this way: ``{"runs_for": "inf"}``.
 
         :param metadata: the run's metadata; other keys are ignored
         :raises ValueError: when a value does not suit its field
+        :raises TypeError: the same
         """
         changes = {
             name: parse(metadata[name]) for name, parse in _OVERRIDES.items() if name in metadata

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,10 +14,11 @@ from starlette.datastructures import Headers
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from airflow_provider_runs.testing.paths import Paths
+
 logger = logging.getLogger("airflow_provider_runs.testing")
 
 _SECRET = {"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"}
-_RUN_IN_PATH = re.compile(r"^/threads/[^/]+/runs/([^/]+)")
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class RecordedRequest:
     """One request that reached the server.
 
     :param method: HTTP method, in capitals
-    :param path: path without the ``/v1`` prefix
+    :param path: path without the dialect's prefix, such as ``/v1`` or ``/api/projects/demo``
     :param query: query parameters
     :param headers: headers by lower-case name; those with credentials read ``***``
     :param body: the JSON body; None without one, or if it is not JSON
     :param status: the status answered; None while there is no answer, or when it was dropped
     :param at: when it arrived, epoch seconds of the server's clock
     :param run_id: the run it names, or the one it created
-    :param accepted_cancel: whether it is a cancel that took effect, answered or not
+    :param cancelled: the runs for which it is a cancel that took effect, answered or not
     """
 
     method: str
@@ -44,13 +44,22 @@ class RecordedRequest:
     status: int | None
     at: float
     run_id: str | None
-    accepted_cancel: bool
+    cancelled: tuple[str, ...]
+
+    @property
+    def accepted_cancel(self) -> bool:
+        """Whether it is a cancel that took effect, answered or not."""
+        return bool(self.cancelled)
 
 
 class Traffic:
-    """All requests in order of arrival; may be used from any thread."""
+    """All requests in order of arrival; may be used from any thread.
 
-    def __init__(self) -> None:
+    :param paths: what is to be made of a request's path
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
         self._requests: list[RecordedRequest] = []
         self._lock = threading.Lock()
 
@@ -60,8 +69,7 @@ class Traffic:
             name: "***" if name in _SECRET else value
             for name, value in Headers(scope=scope).items()
         }
-        path = without_prefix(scope["path"])
-        run = _RUN_IN_PATH.match(path)
+        path = self._paths.without_prefix(scope["path"])
         request = RecordedRequest(
             method=scope["method"],
             path=path,
@@ -70,8 +78,8 @@ class Traffic:
             body=_json_or_none(body),
             status=None,
             at=at,
-            run_id=run.group(1) if run else None,
-            accepted_cancel=False,
+            run_id=self._paths.run_id(path),
+            cancelled=(),
         )
         with self._lock:
             self._requests.append(request)
@@ -92,11 +100,6 @@ class Traffic:
         """Return what was recorded so far."""
         with self._lock:
             return list(self._requests)
-
-
-def without_prefix(path: str) -> str:
-    """Return a path as it is without ``/v1`` in front."""
-    return path.removeprefix("/v1") if path.startswith("/v1/") else path
 
 
 def _json_or_none(body: bytes) -> object:

@@ -1,8 +1,8 @@
-"""A run server whose time stands still, and a client of it."""
+"""A run server whose time stands still, and a client of it, in whatever dialect a test asks for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -30,14 +30,22 @@ def advance(now: list[float]) -> Callable[[float], None]:
 
 
 @pytest.fixture
-def server(now: list[float]) -> Iterator[RunServer]:
-    with RunServer(clock=lambda: now[0]) as server:
+def dialect() -> Any:
+    """Say what the server speaks; tests parametrize it."""
+    return "assistants"
+
+
+@pytest.fixture
+def server(now: list[float], dialect: Any) -> Iterator[RunServer]:
+    with RunServer(dialect=dialect, clock=lambda: now[0]) as server:
         yield server
 
 
 @pytest.fixture
 def client(server: RunServer) -> Iterator[httpx.Client]:
     headers = {"Authorization": "Bearer sk-test"}
-    base_url = f"{server.url}/v1"
-    with httpx.Client(base_url=base_url, headers=headers, trust_env=False) as client:
+    name = server.dialect.name
+    base_url = server.base_url + ("/v1" if name in {"assistants", "responses"} else "")
+    params = {"api-version": "v1"} if name == "foundry" else {}
+    with httpx.Client(base_url=base_url, headers=headers, params=params, trust_env=False) as client:
         yield client

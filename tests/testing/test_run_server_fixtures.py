@@ -7,7 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 # Requested below by name, to run them in this process too.
-from airflow_provider_runs.testing.fixtures import run_server, runs_connection  # noqa: F401
+from airflow_provider_runs.testing.fixtures import (  # noqa: F401
+    run_server,
+    run_server_dialect,
+    runs_connection,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,14 +35,33 @@ def test_afterwards(run_server):
 """
 
 
+USERS_TEST_OF_DIALECTS = """
+import pytest
+from airflow_provider_runs.testing import LangGraph
+
+@pytest.fixture
+def run_server_dialect():
+    return LangGraph(errors="text")
+
+def test_dialect(run_server, runs_connection):
+    assert run_server.dialect == LangGraph(errors="text")
+    assert run_server.create_run()["status"] == "pending"
+
+@pytest.mark.parametrize("run_server_dialect", ["responses"])
+def test_other_dialect(run_server):
+    assert run_server.create_run()["object"] == "response"
+"""
+
+
 def test_fixtures_work_as_a_plugin(tmp_path: Path) -> None:
     plugins = 'pytest_plugins = ["airflow_provider_runs.testing.fixtures"]\n'
     (tmp_path / "conftest.py").write_text(plugins)
     (tmp_path / "test_dag.py").write_text(USERS_TEST)
+    (tmp_path / "test_dialects.py").write_text(USERS_TEST_OF_DIALECTS)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "4 passed" in done.stdout
 
 
 def test_fixtures_work_here(run_server: RunServer, runs_connection: str) -> None:  # noqa: F811

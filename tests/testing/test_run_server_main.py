@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -27,13 +28,19 @@ COMMAND = [sys.executable, "-m", "airflow_provider_runs.testing"]
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
     command = [*COMMAND, "--port", "0", "--api-key", "sk-1", "--queued-for", "0", "--ends", "odd"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
         assert process.stdout is not None
+        stack.callback(process.kill)
         url = process.stdout.readline().split()[3]
         *_, setting = shlex.split(process.stdout.readline())
         connection = json.loads(setting.partition("=")[2])
         assert (connection["host"], connection["password"]) == (url, "sk-1")
         assert process.stdout.readline().startswith("or: airflow connections add")
+        for path in ("/threads", "/threads/THREAD_ID/runs"):
+            assert process.stdout.readline().endswith(f" {url}{path}\n")
 
         headers = {"Authorization": f"Bearer {connection['password']}"}
         assert httpx.get(f"{url}/v1/assistants", headers=headers).status_code == 200
@@ -92,3 +99,36 @@ def test_bad_options_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(["--port", str(taken.getsockname()[1])])
         assert "in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("dialect", "steps"), [("assistants", 2), ("foundry", 2), ("langgraph", 2), ("responses", 1)]
+)
+def test_the_greeting_says_how_to_start_a_run(dialect: str, steps: int) -> None:
+    command = [*COMMAND, "--dialect", dialect, "--api-key", "sk 1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            url, setting, _, *curls = (process.stdout.readline() for _ in range(3 + steps))
+            connection = json.loads(shlex.split(setting)[-1].partition("=")[2])
+            assert connection["conn_type"] == f"runs_{dialect}"
+            assert connection["host"].startswith(url.split()[3])
+            answer: dict[str, str] = {}
+            for curl in curls:
+                words = shlex.split(curl.removeprefix("to start a run: "))
+                program, option, header, json_option, body, target = words
+                assert (program, option, json_option) == ("curl", "-H", "--json")
+                thread_id = answer.get("thread_id") or answer.get("id") or ""
+                target = target.replace("THREAD_ID", thread_id)
+                headers = dict([header.split(": ")])
+                answer = httpx.post(target, headers=headers, content=body).json()
+            assert answer["status"] in {"queued", "pending"}
+        finally:
+            process.terminate()
+
+
+@pytest.mark.usefixtures("signals")
+def test_an_unknown_dialect_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--dialect", "Klingon"])
+    assert "invalid choice: 'Klingon'" in capsys.readouterr().err

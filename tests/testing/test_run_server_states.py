@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_runs.testing import ApiError, RunScript, RunServer
+from airflow_provider_runs.testing.dialects.assistants_json import run_json
 from airflow_provider_runs.testing.runs import ScriptedRun
 
 if TYPE_CHECKING:
@@ -365,13 +366,13 @@ STATUS = st.sampled_from([*FINAL, "requires_action", "warming_up"])
     cancel_at=st.integers(0, 30),
 )
 def test_a_final_run_stays_as_it_is(script: RunScript, cancel_at: int) -> None:
-    run = ScriptedRun("thread_x", script, {}, 0)
+    run = ScriptedRun("run_x", "thread_x", script, {}, 0)
     final = None
     for second in range(60):
         if second == cancel_at:
             with suppress(ApiError):
                 run.cancel(second)
-        seen = run.to_json(second)
+        seen = run_json(run.view(second))
         assert final in {None, seen["status"]}
         assert seen["status"] in FINAL or seen["usage"] is None
         if seen["status"] in FINAL:

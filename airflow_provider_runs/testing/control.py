@@ -1,0 +1,100 @@
+"""What a test can do to runs without HTTP."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.testing.dialects.base import Dialect
+    from airflow_provider_runs.testing.scripts import RunScript
+    from airflow_provider_runs.testing.store import Store
+    from airflow_provider_runs.testing.views import RunView
+
+
+class RunControl:
+    """The runs of a server, from inside; its methods may be called from any thread.
+
+    Those that name a thread or a run raise :class:`ApiError` where the server would refuse.
+
+    :param dialect: how runs are shown
+    :param store: where they are
+    :param script: of runs for which no other is given
+    """
+
+    def __init__(self, dialect: Dialect, store: Store, script: RunScript) -> None:
+        self.dialect = dialect
+        self._store = store
+        self._script = script
+
+    def create_thread(self) -> str:
+        """Add a thread and return its id.
+
+        :raises TypeError: when the dialect has no threads
+        """
+        self._need_threads()
+        return self._store.create_thread({}).id
+
+    def create_run(
+        self, thread_id: str | None = None, script: RunScript | None = None, **fields: object
+    ) -> dict[str, Any]:
+        """Add a run; with Responses, a response in the background.
+
+        :param thread_id: its thread; default: a new one, where the dialect has threads
+        :param script: how it behaves; default: the server's script
+        :param fields: fields of the dialect's run, such as ``metadata``
+        :returns: the run as the dialect shows it
+        :raises TypeError: for a field that cannot be set, or a thread where there are none
+        """
+        unknown = fields.keys() - self.dialect.fields.keys()
+        if unknown:
+            raise TypeError(f"a run is created without {', '.join(sorted(unknown))}")
+        if thread_id is not None:
+            self._need_threads()
+        elif self.dialect.has_threads:
+            thread_id = self.create_thread()
+        all_fields = self.dialect.run_fields(fields)
+        return self._shown(self._store.create_run(thread_id, all_fields, script or self._script))
+
+    def next_run(self, script: RunScript) -> None:
+        """Script the next run that is created over HTTP; several calls queue up."""
+        self._store.queue(script)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Return a run as the dialect shows it now."""
+        return self._shown(self._store.run(run_id))
+
+    def status(self, run_id: str) -> str:
+        """Return a run's status now, in the words of its script, whatever the dialect."""
+        return self._store.run(run_id).status
+
+    def end(
+        self, run_id: str, status: str = "completed", last_error: dict[str, Any] | None = None
+    ) -> None:
+        """Make a run final now, whatever it was doing.
+
+        :param status: the final status it takes
+        :param last_error: its ``last_error``, in place of the one its script gives
+        :raises ValueError: for a status that is not final
+        """
+        self._store.end_run(run_id, status, last_error)
+
+    def delete(self, run_id: str) -> None:
+        """Forget a run: it answers 404 from now on."""
+        self._store.delete_run(run_id)
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Forget a thread and its runs.
+
+        :raises TypeError: when the dialect has no threads
+        """
+        self._need_threads()
+        self._store.delete_thread(thread_id)
+
+    def _shown(self, run: RunView) -> dict[str, Any]:
+        # A copy, because parts of it belong to the run.
+        return copy.deepcopy(self.dialect.run_json(run))
+
+    def _need_threads(self) -> None:
+        if not self.dialect.has_threads:
+            raise TypeError(f"there are no threads in the dialect {self.dialect.name!r}")

@@ -1,0 +1,198 @@
+"""What the servers of LangGraph's family have in common."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from starlette.responses import Response
+
+from airflow_provider_runs.testing.dialects.base import Dialect, key_of
+from airflow_provider_runs.testing.dialects.langgraph_json import (
+    assistant_json,
+    run_json,
+    thread_json,
+)
+from airflow_provider_runs.testing.endpoints import Endpoint
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.views import RunView
+
+_KWARGS = ("input", "command", "config", "context")
+
+
+@dataclass(frozen=True)
+class AgentServer(Dialect):
+    """Threads and runs with UUIDs, and a server that asks for a key only if it has one."""
+
+    invalid_status: ClassVar[int] = 422
+    fields: ClassVar[Mapping[str, Any]] = {
+        "assistant_id": "agent",
+        "metadata": {},
+        "kwargs": {},
+        "multitask_strategy": "enqueue",
+    }
+    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+        ("/threads", "{}"),
+        ("/threads/THREAD_ID/runs", '{"assistant_id": "agent", "input": {}}'),
+    )
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return those for threads and runs, and for the server's health."""
+        thread, run = "/threads/{thread_id}", self.run_path
+        return [
+            Endpoint("GET", "/ok", self.get_ok, is_open=True),
+            Endpoint("GET", "/info", self.get_info, is_open=True),
+            Endpoint("POST", "/assistants/search", self.search_assistants),
+            Endpoint("POST", "/threads", self.create_thread),
+            Endpoint("POST", "/threads/search", self.search_threads),
+            Endpoint("GET", thread, self.get_thread),
+            Endpoint("DELETE", thread, self.delete_thread),
+            Endpoint("POST", f"{thread}/runs", self.create_run),
+            Endpoint("GET", f"{thread}/runs", self.list_runs),
+            Endpoint("GET", run, self.get_run),
+            Endpoint("DELETE", run, self.delete_run),
+        ]
+
+    def check(self, call: Call, api_key: str | None) -> None:
+        """Ask for the server's key, if it has one."""
+        key = key_of(call, "x-api-key")
+        if api_key is not None and not key:
+            raise ApiError(403, "Missing authentication headers")
+        if api_key not in {None, key}:
+            raise ApiError(401, "Invalid API key")
+
+    def run_json(self, run: RunView) -> dict[str, Any]:
+        """Return a run."""
+        return run_json(run)
+
+    def new_id(self, kind: str) -> str:
+        """Return a UUID."""
+        return str(uuid.uuid4())
+
+    def check_id(self, kind: str, value: str) -> None:
+        """Check that an id is a UUID."""
+        try:
+            uuid.UUID(value)
+        except ValueError:
+            raise self.invalid(f"{kind}_id", f"Invalid {kind} ID: must be a UUID") from None
+
+    def missing(self, kind: str, value: str) -> ApiError:
+        """Return what a real server says, which has no words for a run (seen with api 0.16.7)."""
+        return ApiError(404, "Not Found" if kind == "run" else f"Thread with ID {value} not found")
+
+    def blocked(self, thread_id: str, run_id: str) -> ApiError:
+        """Return the error for a run that does not want to wait for another one."""
+        return ApiError(409, f"Thread {thread_id} is already running a task: {run_id}.")
+
+    def no_route(self, status: int, method: str, path: str) -> ApiError:
+        """Return what Starlette says, on which the real server is built as well."""
+        return ApiError(status, "Not Found" if status == 404 else "Method Not Allowed")
+
+    async def get_ok(self, _call: Call) -> Answer:
+        """Return that the server is well."""
+        return {"ok": True}
+
+    async def get_info(self, _call: Call) -> Answer:
+        """Return the version of the server that this one imitates."""
+        return {"version": "0.16.7", "flags": {"assistants": True, "crons": False}}
+
+    async def search_assistants(self, call: Call) -> Answer:
+        """Return the one assistant that every server has."""
+        return _page([assistant_json("agent", call.store.now())], self._numbers(self.body(call)))
+
+    async def create_thread(self, call: Call) -> Answer:
+        """Add a thread; one that exists is an error, or is returned if the body says so."""
+        body = self.body(call)
+        thread_id = body.get("thread_id")
+        if thread_id is not None and call.store.has_thread(self.text(body, "thread_id")):
+            if body.get("if_exists") != "do_nothing":
+                raise ApiError(409, f"Thread with ID {thread_id} already exists")
+            return thread_json(call.store.thread(thread_id))
+        return thread_json(call.store.create_thread(self.metadata(body), thread_id))
+
+    async def search_threads(self, call: Call) -> Answer:
+        """Return the threads that have all that the body asks for, the last changed first."""
+        body = self.body(call)
+        numbers, status = self._numbers(body), body.get("status")
+        ids = None if body.get("ids") is None else self.ids("thread", body["ids"])
+        metadata = self.metadata(body).items()
+        newest_first = call.store.threads()[::-1]
+        newest_first.sort(key=lambda thread: thread.updated_at, reverse=True)
+        found = [
+            thread
+            for thread in map(thread_json, newest_first)
+            if status in {None, thread["status"]}
+            and (ids is None or thread["thread_id"] in ids)
+            and all(item in thread["metadata"].items() for item in metadata)
+        ]
+        return _page(found, numbers)
+
+    async def get_thread(self, call: Call) -> Answer:
+        """Return a thread."""
+        return thread_json(call.store.thread(call["thread_id"]))
+
+    async def delete_thread(self, call: Call) -> Answer:
+        """Forget a thread and its runs."""
+        call.store.delete_thread(call["thread_id"])
+        return Response(status_code=204)
+
+    async def create_run(self, call: Call) -> Answer:
+        """Add a run, and its thread if the body says so."""
+        thread_id, body = call["thread_id"], self.body(call)
+        self.text(body, "assistant_id")
+        kwargs = {name: body[name] for name in _KWARGS if name in body}
+        fields = self.run_fields({**body, "kwargs": kwargs})
+        if body.get("if_not_exists") == "create" and not call.store.has_thread(thread_id):
+            call.store.create_thread({}, thread_id)
+        alone = fields["multitask_strategy"] == "reject"
+        run = call.store.create_run(thread_id, fields, alone=alone)
+        call.created(run.id)
+        return run_json(run)
+
+    async def list_runs(self, call: Call) -> Answer:
+        """Return a page of a thread's runs, the newest first."""
+        runs = [run_json(run) for run in reversed(call.store.thread(call["thread_id"]).runs)]
+        status = call.query.get("status")
+        chosen = [run for run in runs if status in {None, run["status"]}]
+        return _page(chosen, self._numbers(call.query))
+
+    async def get_run(self, call: Call) -> Answer:
+        """Return a run."""
+        return run_json(call.store.run(call["run_id"], call["thread_id"]))
+
+    async def delete_run(self, call: Call) -> Answer:
+        """Forget a run."""
+        call.store.delete_run(call["run_id"], call["thread_id"])
+        return Response(status_code=204)
+
+    def ids(self, kind: str, value: object) -> list[str]:
+        """Return a list of ids that a body has.
+
+        :raises ApiError: when it is no list of UUIDs
+        """
+        if not isinstance(value, list):
+            raise self.invalid(f"{kind}_ids", f"Invalid {kind} IDs: must be an array of UUIDs")
+        for each in value:
+            self.check_id(kind, str(each))
+        return value
+
+    def _numbers(self, given: Mapping[str, Any]) -> tuple[int, int]:
+        """Return how many items a page has at most, and how many come before it."""
+        try:
+            limit, offset = int(given.get("limit", 10)), int(given.get("offset", 0))
+        except (TypeError, ValueError):
+            limit, offset = -1, -1
+        if not (1 <= limit <= 1000 and offset >= 0):
+            raise self.invalid("limit", "limit must be from 1 to 1000, and offset 0 or more")
+        return limit, offset
+
+
+def _page(items: list[dict[str, Any]], numbers: tuple[int, int]) -> list[dict[str, Any]]:
+    limit, offset = numbers
+    return items[offset : offset + limit]

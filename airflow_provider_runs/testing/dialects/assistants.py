@@ -1,0 +1,147 @@
+"""OpenAI's Assistants API, v2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_runs.testing.dialects.assistants_json import (
+    message_json,
+    run_json,
+    thread_json,
+)
+from airflow_provider_runs.testing.dialects.openai import OpenAI, new_id
+from airflow_provider_runs.testing.dialects.pages import list_page
+from airflow_provider_runs.testing.endpoints import Endpoint
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.views import RunView
+
+
+@dataclass(frozen=True)
+class Assistants(OpenAI):
+    """The OpenAI Assistants v2 wire, at ``/...`` and at ``/v1/...``."""
+
+    name: ClassVar[str] = "assistants"
+    thread_lock: ClassVar[bool] = True
+    fields: ClassVar[Mapping[str, Any]] = {
+        "assistant_id": "asst_RunsTestingAssistant0000",
+        "model": "gpt-4o",
+        "instructions": None,
+        "tools": [],
+        "metadata": {},
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "max_prompt_tokens": None,
+        "max_completion_tokens": None,
+        "truncation_strategy": {"type": "auto", "last_messages": None},
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "response_format": "auto",
+    }
+    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+        ("/threads", "{}"),
+        ("/threads/THREAD_ID/runs", '{"assistant_id": "asst_1"}'),
+    )
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return those for threads, messages and runs."""
+        thread, run = "/threads/{thread_id}", self.run_path
+        return [
+            Endpoint("GET", "/assistants", self.list_assistants),
+            Endpoint("POST", "/threads", self.create_thread),
+            Endpoint("GET", thread, self.get_thread),
+            Endpoint("DELETE", thread, self.delete_thread),
+            Endpoint("POST", f"{thread}/messages", self.create_message),
+            Endpoint("POST", f"{thread}/runs", self.create_run),
+            Endpoint("GET", f"{thread}/runs", self.list_runs),
+            Endpoint("GET", run, self.get_run),
+            Endpoint("POST", f"{run}/cancel", self.cancel_run),
+            Endpoint("POST", f"{run}/submit_tool_outputs", self.submit_tool_outputs),
+        ]
+
+    def run_json(self, run: RunView) -> dict[str, Any]:
+        """Return a Run object."""
+        return run_json(run)
+
+    def new_id(self, kind: str) -> str:
+        """Return the kind, ``_``, and letters and digits."""
+        return new_id(kind)
+
+    def check_id(self, kind: str, value: str) -> None:
+        """Check that an id begins with its kind."""
+        self.check_prefix(f"{kind}_id", value, kind)
+
+    def missing(self, kind: str, value: str) -> ApiError:
+        """Return what OpenAI says."""
+        return ApiError(404, f"No {kind} found with id '{value}'.")
+
+    async def list_assistants(self, call: Call) -> Answer:
+        """Return an empty list: enough to try a key on."""
+        return list_page([], call.query)
+
+    async def create_thread(self, call: Call) -> Answer:
+        """Add a thread."""
+        return thread_json(call.store.create_thread(self.metadata(self.body(call))))
+
+    async def get_thread(self, call: Call) -> Answer:
+        """Return a thread."""
+        return thread_json(call.store.thread(call["thread_id"]))
+
+    async def delete_thread(self, call: Call) -> Answer:
+        """Forget a thread and its runs."""
+        thread_id = call["thread_id"]
+        call.store.delete_thread(thread_id)
+        return {"id": thread_id, "object": "thread.deleted", "deleted": True}
+
+    async def create_message(self, call: Call) -> Answer:
+        """Return a message; it is not kept, as nothing reads it."""
+        thread_id = call["thread_id"]
+        blocking = call.store.blocking_run(thread_id)
+        if blocking is not None:
+            raise ApiError(
+                400, f"Can't add messages to {thread_id} while a run {blocking.id} is active."
+            )
+        body = self.body(call)
+        content, role = self.text(body, "content"), self.text(body, "role")
+        message_id, now, metadata = new_id("msg"), call.store.now(), body.get("metadata") or {}
+        return message_json(message_id, thread_id, role, content, metadata, now)
+
+    async def create_run(self, call: Call) -> Answer:
+        """Add a run."""
+        call.store.thread(call["thread_id"])
+        body = self.body(call)
+        self.text(body, "assistant_id")
+        run = call.store.create_run(call["thread_id"], self.run_fields(body))
+        call.created(run.id)
+        return run_json(run)
+
+    async def list_runs(self, call: Call) -> Answer:
+        """Return a page of a thread's runs."""
+        runs = call.store.thread(call["thread_id"]).runs
+        return list_page([run_json(run) for run in runs], call.query)
+
+    async def get_run(self, call: Call) -> Answer:
+        """Return a run."""
+        return run_json(call.store.run(call["run_id"], call["thread_id"]))
+
+    async def cancel_run(self, call: Call) -> Answer:
+        """Cancel a run; a second cancel is refused, like one of a run that has ended."""
+        run, accepted = call.store.cancel_run(call["run_id"], call["thread_id"])
+        if not accepted:
+            raise ApiError(400, f"Cannot cancel run with status '{run.status}'.")
+        call.cancelled(run.id)
+        return run_json(run)
+
+    async def submit_tool_outputs(self, call: Call) -> Answer:
+        """Let a run go on that waits for tool outputs."""
+        run = call.store.run(call["run_id"], call["thread_id"])
+        outputs = self.body(call).get("tool_outputs")
+        if not isinstance(outputs, list) or not all(isinstance(each, dict) for each in outputs):
+            message = "Invalid type for 'tool_outputs': expected an array of objects."
+            raise self.invalid("tool_outputs", message, "invalid_type")
+        return run_json(call.store.submit(run.id, call["thread_id"], outputs))

@@ -1,0 +1,152 @@
+"""What there is to know about a dialect: what it is asked, and what it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.responses import Response
+
+    from airflow_provider_runs.testing.endpoints import Call, Endpoint
+    from airflow_provider_runs.testing.views import RunView
+
+
+@dataclass(frozen=True)
+class Dialect(ABC):
+    """One way to speak of runs. The fields of its subclasses are what differs between servers."""
+
+    name: ClassVar[str]
+    #: Templates of what may stand before every path.
+    prefixes: ClassVar[Sequence[str]] = ("",)
+    #: Template of a run's path, with ``{run_id}``.
+    run_path: ClassVar[str] = "/threads/{thread_id}/runs/{run_id}"
+    #: The path of the base URL that clients are given, and the extra of their connection.
+    base_path: ClassVar[str] = ""
+    extra: ClassVar[Mapping[str, object]] = {}
+    #: What whoever creates a run may set, with the defaults.
+    fields: ClassVar[Mapping[str, Any]]
+    #: Whether runs belong to threads, and whether an active one blocks its thread.
+    has_threads: ClassVar[bool] = True
+    thread_lock: ClassVar[bool] = False
+    #: The status for a request that makes no sense.
+    invalid_status: ClassVar[int] = 400
+    #: The requests that start a run: paths, capitals for what is to be filled in, and bodies.
+    first_steps: ClassVar[Sequence[tuple[str, str]]]
+
+    @abstractmethod
+    def endpoints(self) -> list[Endpoint]:
+        """Return what can be called."""
+
+    @abstractmethod
+    def check(self, call: Call, api_key: str | None) -> None:
+        """Raise :class:`ApiError` for a call that may not pass, whatever its endpoint.
+
+        :param api_key: the server's key; None if it has none
+        """
+
+    @abstractmethod
+    def run_json(self, run: RunView) -> dict[str, Any]:
+        """Return a run's JSON; it may share parts with the run."""
+
+    @abstractmethod
+    def new_id(self, kind: str) -> str:
+        """Return a fresh id.
+
+        :param kind: ``thread`` or ``run``
+        """
+
+    @abstractmethod
+    def check_id(self, kind: str, value: str) -> None:
+        """Raise :class:`ApiError` for an id that cannot be one of its kind."""
+
+    @abstractmethod
+    def missing(self, kind: str, value: str) -> ApiError:
+        """Return the error for an id that is not there."""
+
+    @abstractmethod
+    def no_route(self, status: int, method: str, path: str) -> ApiError:
+        """Return the error for a path (404) or a method of it (405) that is not there."""
+
+    @abstractmethod
+    def refusal(self, error: ApiError) -> Response:
+        """Return the answer that tells of an error."""
+
+    def blocked(self, thread_id: str, run_id: str) -> ApiError:
+        """Return the error for a new run in a thread that a run blocks."""
+        return ApiError(400, f"Thread {thread_id} already has an active run {run_id}.")
+
+    def has_forgotten(self, run: RunView, now: float) -> bool:
+        """Return whether a run is so old that the server does not know it any more."""
+        return False
+
+    def invalid(self, param: str | None, message: str, code: str | None = None) -> ApiError:
+        """Return the error for a parameter that makes no sense."""
+        return ApiError(self.invalid_status, message, param=param, code=code)
+
+    def body(self, call: Call) -> dict[str, Any]:
+        """Return the body of a call.
+
+        :raises ApiError: when it is no JSON object
+        """
+        try:
+            body = call.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise self.invalid(None, "We could not parse the JSON body of your request.")
+        return body
+
+    def text(self, body: Mapping[str, Any], name: str) -> str:
+        """Return a string that a body must have.
+
+        :raises ApiError: when it has none
+        """
+        if name not in body:
+            message = f"Missing required parameter: '{name}'."
+            raise self.invalid(name, message, "missing_required_parameter")
+        value = body[name]
+        if not isinstance(value, str):
+            message = f"Invalid type for '{name}': expected a string."
+            raise self.invalid(name, message, "invalid_type")
+        return value
+
+    def metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ``metadata`` of a body; an empty one without it.
+
+        :raises ApiError: when it is no object
+        """
+        metadata = body.get("metadata") or {}
+        if not isinstance(metadata, dict):
+            message = "Invalid type for 'metadata': expected an object."
+            raise self.invalid("metadata", message, "invalid_type")
+        return dict(metadata)
+
+    def run_fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all of a run's fields.
+
+        :param given: some of them; what is None or no field is ignored
+        :raises ApiError: when the metadata does not fit
+        """
+        known = {name: given[name] for name in self.fields if given.get(name) is not None}
+        return {**self.fields, **known, "metadata": self.metadata(given)}
+
+
+def key_of(call: Call, header: str) -> str:
+    """Return the key that a call brings along; an empty one if it brings none.
+
+    :param header: where it is when it is not a bearer token
+    """
+    scheme, _, key = call.headers.get("authorization", "").partition(" ")
+    return (key if scheme.lower() == "bearer" else call.headers.get(header, "")).strip()
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Raise :class:`ValueError` unless a switch has one of its values."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")

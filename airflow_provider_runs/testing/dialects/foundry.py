@@ -1,0 +1,37 @@
+"""Azure AI Foundry Agent Service, classic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from airflow_provider_runs.testing.dialects.assistants import Assistants
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_runs.testing.endpoints import Call
+
+
+@dataclass(frozen=True)
+class Foundry(Assistants):
+    """The Assistants wire below ``/api/projects/{project}``, with a query ``api-version``.
+
+    Any project will do, and any version.
+    """
+
+    name: ClassVar[str] = "foundry"
+    prefixes: ClassVar[Sequence[str]] = ("/api/projects/{project}",)
+    base_path: ClassVar[str] = "/api/projects/demo"
+    extra: ClassVar[Mapping[str, object]] = {"credential": "api_key"}
+    first_steps: ClassVar[Sequence[tuple[str, str]]] = tuple(
+        (f"{path}?api-version=v1", body) for path, body in Assistants.first_steps
+    )
+
+    def check(self, call: Call, api_key: str | None) -> None:
+        """Ask for a key, and for the API version."""
+        super().check(call, api_key)
+        if not call.query.get("api-version"):
+            message = "The api-version query parameter (?api-version=) is required."
+            raise ApiError(400, message, param="api-version", code="MissingApiVersionParameter")

@@ -1,0 +1,92 @@
+"""The words and objects of LangGraph."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.testing.scripts import GONE
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.testing.views import RunView, ThreadView
+
+#: LangGraph has no word for a cancel under way, nor for a run that waits for tool outputs.
+_WORDS = {
+    "queued": "pending",
+    "in_progress": "running",
+    "requires_action": "running",
+    "cancelling": "running",
+    "completed": "success",
+    "failed": "error",
+    "incomplete": "error",
+    "expired": "timeout",
+    "cancelled": "interrupted",
+    GONE: "interrupted",
+}
+
+
+def word_of(run: RunView) -> str:
+    """Return a run's status; a word that scripts do not know goes out as it is."""
+    return _WORDS.get(run.status, run.status)
+
+
+def run_json(run: RunView) -> dict[str, Any]:
+    """Return a run."""
+    return {
+        "run_id": run.id,
+        "thread_id": run.thread_id,
+        "created_at": _iso(run.created_at),
+        "updated_at": _iso(run.updated_at),
+        "status": word_of(run),
+        **run.fields,
+        "assistant_id": assistant_uuid(run.fields["assistant_id"]),
+    }
+
+
+def thread_json(thread: ThreadView) -> dict[str, Any]:
+    """Return a thread, with the status that its runs give it."""
+    if thread.active_run is not None:
+        status = "busy"
+    elif thread.runs and word_of(thread.runs[-1]) in {"error", "timeout"}:
+        status = "error"
+    else:
+        status = "idle"
+    return {
+        "thread_id": thread.id,
+        "created_at": _iso(thread.created_at),
+        "updated_at": _iso(thread.updated_at),
+        "metadata": thread.metadata,
+        "status": status,
+        "config": {},
+        "values": {},
+        "interrupts": {},
+    }
+
+
+def assistant_json(graph: str, now: float) -> dict[str, Any]:
+    """Return the assistant that a server makes of a graph."""
+    return {
+        "assistant_id": assistant_uuid(graph),
+        "graph_id": graph,
+        "name": graph,
+        "description": None,
+        "created_at": _iso(now),
+        "updated_at": _iso(now),
+        "config": {},
+        "context": {},
+        "metadata": {"created_by": "system"},
+        "version": 1,
+    }
+
+
+def assistant_uuid(name: str) -> str:
+    """Return an assistant's id, also for the name of a graph."""
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()

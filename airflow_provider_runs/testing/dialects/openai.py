@@ -1,0 +1,66 @@
+"""What OpenAI's dialects have in common."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from starlette.responses import JSONResponse
+
+from airflow_provider_runs.testing.dialects.base import Dialect, key_of
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.responses import Response
+
+    from airflow_provider_runs.testing.endpoints import Call
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True)
+class OpenAI(Dialect):
+    """Error envelopes, keys as bearer token or in ``api-key``, metadata of strings."""
+
+    prefixes: ClassVar[Sequence[str]] = ("", "/v1")
+
+    def check(self, call: Call, api_key: str | None) -> None:
+        """Ask for a key; any will do if the server has none."""
+        key = key_of(call, "api-key")
+        if not key:
+            raise ApiError(401, "You didn't provide an API key.", code="invalid_api_key")
+        if api_key not in {None, key}:
+            raise ApiError.of_status(401)
+
+    def refusal(self, error: ApiError) -> Response:
+        """Return an error envelope."""
+        return JSONResponse(error.envelope(), error.status_code)
+
+    def no_route(self, status: int, method: str, path: str) -> ApiError:
+        """Return what OpenAI says."""
+        if status == 405:
+            return ApiError(405, f"Not allowed: {method} {path}", code="method_not_supported")
+        return ApiError(404, f"Invalid URL ({method} {path})")
+
+    def metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ``metadata`` of a body, whose values must be strings."""
+        metadata = super().metadata(body)
+        if not all(isinstance(value, str) for value in metadata.values()):
+            message = "Invalid type for 'metadata': expected an object with string values."
+            raise self.invalid("metadata", message, "invalid_type")
+        return metadata
+
+    def check_prefix(self, param: str, value: str, prefix: str) -> None:
+        """Raise :class:`ApiError` for an id that does not begin like its kind."""
+        if not value.startswith(f"{prefix}_"):
+            message = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'."
+            raise self.invalid(param, message, "invalid_value")
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id in OpenAI's form: the prefix, ``_`` and 24 letters and digits."""
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(24))}"

@@ -1,0 +1,148 @@
+"""OpenAI's Responses API, in background mode.
+
+Source: https://platform.openai.com/docs/api-reference/responses (as of 2026).
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from airflow_provider_runs.testing.dialects.base import check_choice
+from airflow_provider_runs.testing.dialects.openai import OpenAI
+from airflow_provider_runs.testing.dialects.responses_json import response_json, word_of
+from airflow_provider_runs.testing.endpoints import Endpoint
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.views import RunView
+
+CancelFinal = Literal[400, 409, 200]
+CancelAgain = Literal[200, 400, 409]
+
+
+@dataclass(frozen=True)
+class Responses(OpenAI):
+    """The OpenAI Responses wire, at ``/...`` and at ``/v1/...``. Its runs are responses.
+
+    Those that are created over HTTP without ``background`` are answered at once as well, but
+    cannot be cancelled.
+
+    :param cancel_final: the status for a cancel of a response that has ended otherwise than
+        ``cancelled``; with 200 comes the response, unchanged
+    :param cancel_again: the status for a cancel of one that is ``cancelled``; the same
+    :param forget_after: seconds from the end of a response until it is forgotten; ``math.inf``:
+        never
+    :raises ValueError: for another status, or a negative time
+    """
+
+    cancel_final: CancelFinal = 400
+    cancel_again: CancelAgain = 200
+    forget_after: float = math.inf
+
+    name: ClassVar[str] = "responses"
+    run_path: ClassVar[str] = "/responses/{run_id}"
+    has_threads: ClassVar[bool] = False
+    fields: ClassVar[Mapping[str, Any]] = {
+        "model": "gpt-4o",
+        "background": True,
+        "instructions": None,
+        "metadata": {},
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "auto",
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
+    }
+    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+        ("/responses", '{"model": "gpt-4o", "input": "Hello", "background": true}'),
+    )
+
+    def __post_init__(self) -> None:
+        check_choice("cancel_final", self.cancel_final, get_args(CancelFinal))
+        check_choice("cancel_again", self.cancel_again, get_args(CancelAgain))
+        if not self.forget_after >= 0:
+            raise ValueError(f"forget_after must be 0 or more seconds, not {self.forget_after}")
+
+    def endpoints(self) -> list[Endpoint]:
+        """Return those for responses, and the list of models."""
+        return [
+            Endpoint("GET", "/models", self.list_models),
+            Endpoint("POST", "/responses", self.create_run),
+            Endpoint("GET", self.run_path, self.get_run),
+            Endpoint("DELETE", self.run_path, self.delete_run),
+            Endpoint("POST", f"{self.run_path}/cancel", self.cancel_run),
+        ]
+
+    def run_json(self, run: RunView) -> dict[str, Any]:
+        """Return a Response object."""
+        return response_json(run)
+
+    def new_id(self, kind: str) -> str:
+        """Return ``resp_`` and hexadecimal digits."""
+        return f"resp_{secrets.token_hex(24)}"
+
+    def check_id(self, kind: str, value: str) -> None:
+        """Check that an id begins with ``resp_``."""
+        self.check_prefix("response_id", value, "resp")
+
+    def missing(self, kind: str, value: str) -> ApiError:
+        """Return what OpenAI says."""
+        return ApiError(404, f"Response with id '{value}' not found.")
+
+    def has_forgotten(self, run: RunView, now: float) -> bool:
+        """Return whether the end of a response is ``forget_after`` seconds ago."""
+        return not run.is_active and now - run.updated_at >= self.forget_after
+
+    async def list_models(self, call: Call) -> Answer:
+        """Return the one model that is used unless another one is asked for."""
+        created = int(call.store.now())
+        model = {"id": "gpt-4o", "object": "model", "created": created, "owned_by": "system"}
+        return {"object": "list", "data": [model]}
+
+    async def create_run(self, call: Call) -> Answer:
+        """Add a response."""
+        body = self.body(call)
+        self.text(body, "model")
+        background = body.get("background") is True
+        run = call.store.create_run(None, self.run_fields({**body, "background": background}))
+        call.created(run.id)
+        return response_json(run)
+
+    async def get_run(self, call: Call) -> Answer:
+        """Return a response."""
+        return response_json(call.store.run(call["run_id"]))
+
+    async def delete_run(self, call: Call) -> Answer:
+        """Forget a response."""
+        call.store.delete_run(call["run_id"])
+        return {"id": call["run_id"], "object": "response", "deleted": True}
+
+    async def cancel_run(self, call: Call) -> Answer:
+        """Cancel a response, if it works in the background."""
+        if not call.store.run(call["run_id"]).fields["background"]:
+            raise ApiError(400, "Cannot cancel a synchronous response.")
+        run, accepted = call.store.cancel_run(call["run_id"])
+        if accepted:
+            call.cancelled(run.id)
+        elif not run.is_active:
+            self._check_repeat(run)
+        return response_json(run)
+
+    def _check_repeat(self, run: RunView) -> None:
+        answer = self.cancel_again if run.status == "cancelled" else self.cancel_final
+        if answer != 200:
+            raise ApiError(answer, f"Cannot cancel a {word_of(run)} response.")

@@ -1,0 +1,57 @@
+"""The words and objects of the Responses API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.testing.views import RunView
+
+#: There is no word for a cancel under way, for waiting for tool outputs, nor for giving that up.
+_WORDS = {
+    "cancelling": "in_progress",
+    "requires_action": "in_progress",
+    "expired": "failed",
+}
+_EXPIRED = {"code": "server_error", "message": "The response took too long."}
+_USAGE = {
+    "input_tokens": 123,
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+    "output_tokens": 456,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 579,
+}
+
+
+def word_of(run: RunView) -> str:
+    """Return a response's status; a word that scripts do not know goes out as it is."""
+    return _WORDS.get(run.status, run.status)
+
+
+def response_json(run: RunView) -> dict[str, Any]:
+    """Return a Response object."""
+    status = run.status
+    has_output = status in {"completed", "incomplete"}
+    return {
+        "id": run.id,
+        "object": "response",
+        "created_at": int(run.created_at),
+        "status": word_of(run),
+        "completed_at": int(run.updated_at) if status == "completed" else None,
+        "error": run.last_error or (_EXPIRED if status == "expired" else None),
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "output": [_message(run)] if has_output else [],
+        "usage": _USAGE if has_output else None,
+        **run.fields,
+    }
+
+
+def _message(run: RunView) -> dict[str, Any]:
+    text = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
+    return {
+        "id": run.id.replace("resp_", "msg_"),
+        "type": "message",
+        "status": run.status,
+        "role": "assistant",
+        "content": [text],
+    }

@@ -1,0 +1,74 @@
+"""What a dialect's endpoints are, and what they are called with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from airflow_provider_runs.testing.store import Store
+
+EFFECTS = "effects"
+"""Key of the ASGI state under which an endpoint leaves what it did, for the record."""
+
+
+class Call:
+    """One request to an endpoint.
+
+    :param request: the request
+    :param content: its body
+    :param store: what the server remembers
+    """
+
+    def __init__(self, request: Request, content: bytes, store: Store) -> None:
+        self.headers: Mapping[str, str] = request.headers
+        self.query: Mapping[str, str] = request.query_params
+        self.content = content
+        self.store = store
+        self._parameters: Mapping[str, str] = request.path_params
+        self._state = request.scope["state"]
+
+    def __getitem__(self, name: str) -> str:
+        return self._parameters[name]
+
+    def json(self) -> object:
+        """Return what the body says; an empty object without one.
+
+        :raises ValueError: for a body that is not JSON
+        """
+        return json.loads(self.content or b"{}")
+
+    def created(self, run_id: str) -> None:
+        """Have it recorded that the request created a run."""
+        self._state[EFFECTS] = {"run_id": run_id}
+
+    def cancelled(self, run_id: str) -> None:
+        """Have it recorded that the request cancelled a run, maybe one of several."""
+        effects = self._state.setdefault(EFFECTS, {"cancelled": ()})
+        effects["cancelled"] += (run_id,)
+
+
+Answer = Response | dict[str, Any] | list[dict[str, Any]]
+"""What an endpoint returns: an answer, or what to send as JSON with a 200."""
+
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+class Endpoint(NamedTuple):
+    """One method of one path.
+
+    :param path: template of the path, without the dialect's prefix
+    :param is_open: whether it asks for no key
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    is_open: bool = False

@@ -1,0 +1,86 @@
+"""Threads and runs as they are at one moment, before a dialect puts them into its words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.testing.scripts import FINAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_runs.testing.scripts import Step
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run at one moment. All times are epoch seconds.
+
+    :param id: its id
+    :param thread_id: its thread; None where the dialect has none
+    :param steps: what it has been through, from its creation on; the last one is its status
+    :param fields: what its creator may set, with the dialect's defaults for the rest
+    :param expires_at: when it expires if it goes on waiting; None for never
+    :param last_error: why it failed; None if it did not
+    :param tool_calls: what it asks for while it is in ``requires_action``
+    """
+
+    id: str
+    thread_id: str | None
+    steps: Sequence[Step]
+    fields: Mapping[str, Any]
+    expires_at: int | None
+    last_error: dict[str, Any] | None
+    tool_calls: Sequence[Mapping[str, Any]]
+
+    @property
+    def status(self) -> str:
+        """The status, in the script's words."""
+        return self.steps[-1].status
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run still blocks its thread."""
+        return self.status not in FINAL
+
+    @property
+    def created_at(self) -> float:
+        """When it was created."""
+        return self.steps[0].at
+
+    @property
+    def started_at(self) -> float | None:
+        """When it was first in progress; None if it never was."""
+        return next((step.at for step in self.steps if step.status == "in_progress"), None)
+
+    @property
+    def updated_at(self) -> float:
+        """When it took its status."""
+        return self.steps[-1].at
+
+
+@dataclass(frozen=True)
+class ThreadView:
+    """A thread at one moment.
+
+    :param id: its id
+    :param created_at: when it was created, epoch seconds
+    :param metadata: its metadata
+    :param runs: its runs, the oldest first
+    """
+
+    id: str
+    created_at: float
+    metadata: Mapping[str, Any]
+    runs: Sequence[RunView]
+
+    @property
+    def active_run(self) -> RunView | None:
+        """The oldest of its runs that are still active; None if none is."""
+        return next((run for run in self.runs if run.is_active), None)
+
+    @property
+    def updated_at(self) -> float:
+        """When it or one of its runs last changed, epoch seconds."""
+        return max([self.created_at, *(run.updated_at for run in self.runs)])
