@@ -11,6 +11,7 @@ from airflow_provider_runs.airflow_errors import AirflowSkipException
 from airflow_provider_runs.cleanup import CleanupRunsOperator
 from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.memory import last_status, remember
 from airflow_provider_runs.task import (
     NO_ID,
     UnwantedStatus,
@@ -112,6 +113,7 @@ class CancelRunOperator(BaseOperator):
             poll_interval=self.poll_interval,
             cancel=True,
             cancel_action=self.cancel_action,
+            seen=last_status(context, self.run_id),
         )
         if self.run_id in NO_ID and self.on_missing != "fail":
             # A teardown's start may have failed before there was a run.
@@ -135,6 +137,7 @@ class CancelRunOperator(BaseOperator):
                 if not self.deferrable:
                     return self._conclude(hook.follow(wait))
                 run, rest = hook.look_once(wait)
+                remember(context, wait, rest)
             except RunNotFound as error:
                 self._missing(error)
                 return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.giving_up import GivesUp
 from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.memory import last_status, remember
 from airflow_provider_runs.status import FINAL, some_of
 from airflow_provider_runs.task import (
     UnwantedStatus,
@@ -117,11 +119,13 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
 
         with self._soft_failing(), self._giving_up(), RunsHook(self.conn_id) as hook:
             self._watching = hook.backend()
-            wait = self._wait(self._started_at(context))
+            seen = last_status(context, self.run_id)
+            wait = replace(self._wait(self._started_at(context)), seen=seen)
             RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
                 return self._conclude(hook.follow(wait))
             run, rest = hook.look_once(wait)
+            remember(context, wait, rest)
             if run and wait.is_over(run):
                 return self._conclude(run)
             if self.deferrable or self._must_hear_of_kills():

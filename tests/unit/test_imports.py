@@ -38,7 +38,7 @@ LAYERS = (
     {"sweep"},
     {"connection"},
     {"hooks"},
-    {"links", "triggers"},
+    {"links", "memory", "triggers"},
     {"task"},
     {"cleanup", "giving_up", "notifications"},
     {"sensors"},
@@ -47,7 +47,7 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 #: Only these may import Airflow.
 OUTER = {
-    *("airflow_errors", "cleanup", "connection", "giving_up", "hooks", "links", "notifications"),
+    *("airflow_errors", "cleanup", "connection", "giving_up", "hooks", "links", "memory", "notifications"),
     *("operators", "sensors", "task", "triggers"),
 }
 
