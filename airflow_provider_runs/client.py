@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+from pydantic_core import from_json
 
 from airflow_provider_runs import failures, metrics
 from airflow_provider_runs.backends.base import ROLLBACK, Page
@@ -86,11 +89,18 @@ class Answer:
 
         :raises ValueError: if the content is no JSON.
         """
+        if not _HUGE.search(self.content):
+            with suppress(ValueError):
+                return from_json(self.content, allow_inf_nan=False)  # several times faster
         # NaN and infinities, which Python reads and JSON does not have, are taken as nothing.
         try:
             return json.loads(self.content, parse_float=_finite, parse_constant=lambda _: None)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+
+
+#: Numbers with an exponent that may be too large.
+_HUGE = re.compile(rb"\d[eE]\+?\d{3}")
 
 
 def _finite(text: str) -> float | None:

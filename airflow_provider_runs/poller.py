@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.models import Glimpse, Run
-    from airflow_provider_runs.transport import SharedClient
+    from airflow_provider_runs.shared_client import SharedClient
     from airflow_provider_runs.wait import Log, Wait
 
 __all__ = ["Poller", "shared_poller"]

@@ -6,18 +6,21 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
+from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from airflow_provider_runs.client import LAST_LOOK, Answer, Flow, Send, retry_after
+from airflow_provider_runs.client import Answer, Flow, Send
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.shared_client import SharedClient
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.fast import FastTransport
     from airflow_provider_runs.settings import Settings
 
 __all__ = ["adrive", "drive", "make_client", "shared_client", "shared_clients"]
@@ -26,9 +29,10 @@ T = TypeVar("T")
 
 #: Bytes that an answer may have; a run has some kilobytes.
 MAX_BODY = 32 * 1024 * 1024
-#: Connections to one server. A pool looks at every connection it holds for each request, so more
-#: of them make each request slower.
-LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+#: Connections to one server, and seconds for which an idle one is kept: for longer than between two
+#: polls. A pool looks at every connection it holds for each request, so more of them make each
+#: request slower.
+LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
 
 
 def drive(flow: Flow[T], client: httpx.Client) -> T:
@@ -148,28 +152,23 @@ def make_client(backend: Backend) -> httpx.Client:
         )
 
 
-class SharedClient(httpx.AsyncClient):
-    """A client that remembers for all its users how long its server wants to be left alone."""
-
-    quiet_until = 0.0  # epoch seconds
-
-    async def rest(self, until: float) -> None:
-        """Sleep until the server may be asked again, but let a request be sent by ``until``."""
-        pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
-        if pause > 0:
-            await asyncio.sleep(pause)
-
-    def heed(self, answer: Answer) -> None:
-        """Take in what an answer says of the server's load."""
-        if answer.status_code in {429, 503} and (seconds := retry_after(answer.headers)):
-            self.quiet_until = max(self.quiet_until, time.time() + seconds)
-
-
 async def _make_async_client(settings: Settings) -> SharedClient:
-    # Certificates take tens of milliseconds to load, which is too long for an event loop.
+    # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
+    fast = await asyncio.to_thread(_fast_transport)
+    # Which of the environment's proxies serves a host is httpx's to know.
+    if fast and not settings.proxy and not getproxies():
+        return SharedClient(transport=fast(verify=context, limits=LIMITS))
     with _explained(settings):
         return SharedClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+
+
+def _fast_transport() -> type[FastTransport] | None:
+    try:
+        from airflow_provider_runs.fast import FastTransport
+    except ImportError:
+        return None
+    return FastTransport
 
 
 @contextmanager

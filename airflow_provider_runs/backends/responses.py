@@ -83,5 +83,5 @@ class ResponsesBackend(OpenAIBackend):
         return f"/responses/{self._segment('run_id', ref.run_id, ref)}"
 
 
-#: No thread, also out of a template.
-_NO_THREAD = frozenset({None, "", "None"})
+#: No thread, also out of a template; a tuple, as whatever a task has given may be looked for in it.
+_NO_THREAD = (None, "", "None")

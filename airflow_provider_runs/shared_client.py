@@ -1,0 +1,33 @@
+"""The asyncio HTTP client that all users of a connection share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from airflow_provider_runs.client import LAST_LOOK, retry_after
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.client import Answer
+
+__all__ = ["SharedClient"]
+
+
+class SharedClient(httpx.AsyncClient):
+    """A client that remembers for all its users how long its server wants to be left alone."""
+
+    quiet_until = 0.0  # epoch seconds
+
+    async def rest(self, until: float) -> None:
+        """Sleep until the server may be asked again, but let a request be sent by ``until``."""
+        pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+    def heed(self, answer: Answer) -> None:
+        """Take in what an answer says of the server's load."""
+        if answer.status_code in {429, 503} and (seconds := retry_after(answer.headers)):
+            self.quiet_until = max(self.quiet_until, time.time() + seconds)
