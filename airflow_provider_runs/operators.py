@@ -20,6 +20,7 @@ from airflow_provider_runs.task import (
     default_deferrable,
     defer,
     one_of,
+    optional_seconds,
     seconds,
 )
 
@@ -52,6 +53,8 @@ class CancelRunOperator(BaseOperator):
     :param conn_id: the Airflow connection (templated).
     :param wait_for_termination: wait until the run is final; otherwise only ask for the cancel.
     :param poll_interval: longest pause between two looks, in seconds; the first ones are short.
+    :param first_poll_interval: the first pause, in seconds, from which they grow by half each; by
+        default one second. The same as ``poll_interval`` for pauses of one length.
     :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
@@ -80,6 +83,7 @@ class CancelRunOperator(BaseOperator):
         conn_id: str = "runs_default",
         wait_for_termination: bool = True,
         poll_interval: float | timedelta = 5.0,
+        first_poll_interval: float | timedelta | None = None,
         timeout: float | timedelta = 600.0,
         deferrable: bool = default_deferrable(),
         cancel_action: Literal["interrupt", "rollback"] | None = None,
@@ -93,6 +97,7 @@ class CancelRunOperator(BaseOperator):
         self.conn_id = conn_id
         self.wait_for_termination = wait_for_termination
         self.poll_interval = seconds("poll_interval", poll_interval)
+        self.first_poll_interval = optional_seconds("first_poll_interval", first_poll_interval)
         self.timeout = seconds("timeout", timeout)
         self.deferrable = deferrable
         self.cancel_action = cancel_action
@@ -111,6 +116,7 @@ class CancelRunOperator(BaseOperator):
             started_at=now,
             deadline=deadline(now, self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,
+            first_interval=self.first_poll_interval,
             cancel=True,
             cancel_action=self.cancel_action,
             seen=last_status(context, self.run_id),

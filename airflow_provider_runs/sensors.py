@@ -26,6 +26,7 @@ from airflow_provider_runs.task import (
     default_deferrable,
     defer,
     one_of,
+    optional_seconds,
     seconds,
     settling_time,
 )
@@ -67,6 +68,9 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
     :param expected_statuses: final statuses that are a success.
     :param on_requires_action: what a run is that waits for its caller: ``wait`` goes on waiting,
         ``succeed`` returns the run as it is, ``fail`` fails the task.
+    :param first_poll_interval: the first pause, in seconds, from which they grow by half each to
+        ``poke_interval``; by default one second. The same as ``poke_interval`` for pauses of one
+        length.
     :param on_timeout: ``fail``, or ``cancel``: cancel the run first, and say how it ended. It is
         cancelled also when waiting fails for good, as with a refused key.
     :param cancel_timeout: seconds for the run to be final after that cancel.
@@ -92,6 +96,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         conn_id: str = "runs_default",
         expected_statuses: Collection[str] = ("completed", "cancelled"),
         on_requires_action: Literal["wait", "fail", "succeed"] = "wait",
+        first_poll_interval: float | timedelta | None = None,
         on_timeout: Literal["fail", "cancel"] = "fail",
         cancel_timeout: float | timedelta = 60.0,
         cancel_on_kill: bool = False,
@@ -106,6 +111,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         self.on_requires_action = one_of(
             "on_requires_action", on_requires_action, ("wait", "fail", "succeed")
         )
+        self.first_poll_interval = optional_seconds("first_poll_interval", first_poll_interval)
         self.on_timeout = one_of("on_timeout", on_timeout, ("fail", "cancel"))
         self.cancel_timeout = seconds("cancel_timeout", cancel_timeout)
         self.cancel_on_kill = cancel_on_kill
@@ -206,7 +212,8 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
             started_at=started_at,
             deadline=deadline(started_at, self.timeout, self.execution_timeout),
             poll_interval=max(longest, pause),
-            first_interval=pause if self.exponential_backoff else None,
+            first_interval=self.first_poll_interval
+            or (pause if self.exponential_backoff else None),
             stop_on_requires_action=self.on_requires_action != "wait",
         )
 

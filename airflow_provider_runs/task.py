@@ -28,6 +28,7 @@ __all__ = [
     "defer",
     "leave",
     "one_of",
+    "optional_seconds",
     "seconds",
     "settling_time",
 ]
@@ -85,6 +86,14 @@ def seconds(name: str, value: float | timedelta) -> float:
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be more than 0 seconds and have an end, not {value!r}")
     return number
+
+
+def optional_seconds(name: str, value: float | timedelta | None) -> float | None:
+    """Return a span of time as seconds, or ``None`` as it is.
+
+    :raises ValueError: if it is not more than zero, or has no end.
+    """
+    return None if value is None else seconds(name, value)
 
 
 def deadline(started_at: float, timeout: float, execution_timeout: timedelta | None) -> float:

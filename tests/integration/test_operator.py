@@ -290,3 +290,15 @@ def test_a_teardown_whose_start_gave_no_run_has_nothing_to_do(run_task, run_id):
     assert run_task(CancelRunOperator(task_id="c", on_missing="succeed", **ids)) is None
     with pytest.raises(AirflowSkipException, match="There is no run to cancel"):
         run_task(CancelRunOperator(task_id="c", on_missing="skip", **ids))
+
+
+def test_the_pauses_can_be_pinned_to_one_length(server):
+    run = server.create_run(script=RunScript(queued_for=0, runs_for=float("inf")))
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    how = {"poll_interval": 3, "first_poll_interval": 3, "deferrable": True}
+    with pytest.raises(TaskDeferred) as caught:
+        CancelRunOperator(task_id="cancel", **how, **ids).execute({})
+    _, kwargs = caught.value.trigger.serialize()
+    assert (kwargs["first_interval"], kwargs["poll_interval"]) == (3, 3)
+    with pytest.raises(ValueError, match="first_poll_interval"):
+        CancelRunOperator(task_id="cancel", first_poll_interval=0, **ids)
