@@ -48,8 +48,8 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 #: Only these may import Airflow.
 OUTER = {
-    *("airflow_errors", "cleanup", "connection", "giving_up", "hooks", "links", "memory", "notifications"),
-    *("operators", "sensors", "task", "triggers"),
+    *("airflow_errors", "cleanup", "connection", "giving_up", "hooks", "links", "memory"),
+    *("notifications", "operators", "sensors", "task", "triggers"),
 }
 
 
