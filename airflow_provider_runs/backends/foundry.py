@@ -7,6 +7,7 @@ Source: https://learn.microsoft.com/azure/ai-foundry/agents/ (as of 2026) and th
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
 from airflow_provider_runs.entra import Entra
@@ -82,7 +83,7 @@ class FoundryBackend(AssistantsBackend):
                 f"there is a password, which credential {kind!r} does not use: empty it, or choose "
                 "'api_key' or 'client_secret'"
             )
-        if not (options["authority"] or "https:").startswith("https:"):
+        if options["authority"] and not _is_https(options["authority"]):
             raise self._config_error("the authority must be an https URL")
 
     def headers(self) -> dict[str, str]:
@@ -94,3 +95,11 @@ class FoundryBackend(AssistantsBackend):
         """Return what fetches and renews Entra ID tokens, unless there is an API key."""
         by_key = self.settings.options["credential"] == "api_key"
         return None if by_key else Entra(self.settings)
+
+
+def _is_https(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return False
+    return url.scheme == "https" and bool(url.hostname)
