@@ -242,7 +242,9 @@ class _Sweeper:
 
     async def run(self, thread_id: str, run: Run) -> Swept | None:
         """Cancel one run; ``None`` if it is too young."""
-        age = time.time() - run.created_at if isinstance(run.created_at, int) else None
+        # In the future where a server's clock is ahead, and for LangGraph's delayed runs.
+        created = run.created_at
+        age = max(0.0, time.time() - created) if isinstance(created, int) else None
         if age is not None and age < self.todo.older_than:
             return None
         found = Swept(thread_id, run.id, run.status.value, run.status.value, age, Result.ERROR)

@@ -67,6 +67,15 @@ def test_a_run_of_unknown_age_is_left_alone_if_the_age_matters(server, clean, th
     assert clean(thread, older_than=60)["run_1"]["result"] == "unknown age"
 
 
+def test_a_run_from_the_future_is_of_no_age(server, clean, thread):
+    later = time.time() + 3600
+    page = {"data": [{"id": "run_1", "status": "queued", "created_at": later}]}
+    server.fault(Fault(body=page), times=None)
+    found = clean(thread, dry_run=True)["run_1"]
+    assert (found["result"], found["age"]) == ("would cancel", 0)
+    assert clean(thread, dry_run=True, older_than=60) == {}
+
+
 def test_only_what_matches_is_cancelled(server, clean, thread):
     ours = server.create_run(thread, metadata={"team": "data", "n": "1"})["id"]
     server.create_run(thread, metadata={"team": "web"})
