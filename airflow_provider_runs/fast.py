@@ -22,9 +22,11 @@ class FastTransport(AiohttpTransport):
         """
         try:
             return await super().handle_async_request(request)
-        except httpx.ConnectTimeout as error:  # it takes each lost connection for one
+        except httpx.ConnectTimeout as error:  # it takes all trouble with a connection for one
             if isinstance(error.__cause__, TimeoutError):
                 raise
+            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise httpx.ConnectError(str(error)) from error
             raise httpx.ReadError(str(error)) from error
         except aiohttp.ClientError as error:
             raise httpx.RemoteProtocolError(str(error)) from error

@@ -156,8 +156,8 @@ async def _make_async_client(settings: Settings) -> SharedClient:
     # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
     fast = await asyncio.to_thread(_fast_transport)
-    # Which of the environment's proxies serves a host is httpx's to know.
-    if fast and not settings.proxy and not getproxies():
+    # Which of the environment's proxies serves a host is httpx's to know; "no" is none.
+    if fast and not settings.proxy and not getproxies().keys() - {"no"}:
         return SharedClient(transport=fast(verify=context, limits=LIMITS))
     with _explained(settings):
         return SharedClient(verify=context, proxy=settings.proxy, limits=LIMITS)
