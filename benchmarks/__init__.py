@@ -1,1 +1,1 @@
-"""What imports cost and how late a run's end is seen; `make bench`. Not part of the wheel."""
+"""What imports, waits and cancels cost beside rivals; `make bench`. Not part of the wheel."""

@@ -1,23 +1,54 @@
-"""`make bench`: print one table and save nothing; about three minutes.
+"""`make bench`: print one table and save nothing; about ten minutes, `--quick` one.
 
-Each line is a median or a maximum beside a rival or a floor that was measured in the same run, so
-a busy or slow machine moves both. Nothing here passes or fails: targets stand beside the numbers.
+Each line stands beside a rival or a floor that was measured in the same run, so a busy or slow
+machine moves both. Nothing here passes or fails: targets stand beside the numbers.
 """
 
 from __future__ import annotations
 
 import sys
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from benchmarks import imports, lateness
+from benchmarks import bulk, imports, lateness, waits
 from benchmarks.line import table
+from benchmarks.options import read_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from benchmarks.line import Line
+
+NOTES = """
+CPU per run-poll: CPU time of the whole process, for each run and poll interval of watching it, when
+    the pauses have grown to the interval. A list that tells of 20 watched runs is 20 run-polls; to
+    poll more often than the interval counts for nothing. Where a contender does not keep up, only
+    what it did counts: its numbers flatter it.
+gap: how late the event loop's heart, of 5 ms, beats while runs end; all beats in a stall count.
+late: from the run's end on the server to the trigger's event.
+share of the time it waited for a core: other programs had it. Where that is much, gaps and lateness
+    are theirs too, and only the CPU times say something.
+memory: growth of the process's resident memory from before the first wait, after a warm-up, until
+    all of them have polled for a while.
+ours, fast: with the extra `fast`, left out as long as nothing uses it; ours: as if that were not
+    installed.
+"""
 
 
 def main() -> int:
     """Measure everything, print the table and return the exit code, 0."""
+    options = read_options()
     with TemporaryDirectory(prefix="runs-bench-") as home:
-        lines = [*imports.measure(home), *lateness.measure(home)]
+        parts: dict[str, Callable[[], Iterable[Line]]] = {
+            "imports": lambda: imports.measure(home),
+            "lateness": lambda: lateness.measure(home),
+            "waits": lambda: waits.measure(home, options),
+            "bulk": lambda: bulk.measure(home, options.bulk),
+        }
+        lines = [line for part in options.parts for line in parts[part]()]
     print(table(lines))
+    if "waits" in options.parts:
+        print(NOTES)
     return 0
 
 

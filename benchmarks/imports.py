@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.line import Line
+from benchmarks.processes import PYTHON, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Of the environment that has the rival too; all lines come from it. The Makefile makes it.
-PYTHON = Path(__file__).resolve().parents[1] / ".venv-bench" / "bin" / "python"
 #: Interpreters per statement; in turns, so that a slow spell of the machine hits all of them.
 ROUNDS = 7
 OURS = tuple(f"airflow_provider_runs.{name}" for name in ("operators", "sensors", "triggers"))
@@ -80,8 +77,7 @@ def _cpu_times(code: str, home: str) -> tuple[float, float]:
     process = subprocess.run(
         [PYTHON, "-c", code],
         cwd=home,
-        # Our byte code is written, where it is not yet: all else was compiled when installed.
-        env={**os.environ, "AIRFLOW_HOME": home, "PYTHONDONTWRITEBYTECODE": ""},
+        env=environment(home),
         stdout=subprocess.PIPE,
         text=True,
         check=True,
