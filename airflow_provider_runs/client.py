@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -89,23 +89,12 @@ class Answer:
 
         :raises ValueError: if the content is no JSON.
         """
-        if not _HUGE.search(self.content):
-            with suppress(ValueError):
-                return from_json(self.content, allow_inf_nan=False)  # several times faster
-        # NaN and infinities, which Python reads and JSON does not have, are taken as nothing.
+        with suppress(ValueError):
+            return from_json(self.content)  # several times faster
         try:
-            return json.loads(self.content, parse_float=_finite, parse_constant=lambda _: None)
+            return json.loads(self.content)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
-
-
-#: Numbers with an exponent that may be too large.
-_HUGE = re.compile(rb"\d[eE]\+?\d{3}")
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 Flow = Generator[Send | Sleep, Answer | None, T]
@@ -149,8 +138,8 @@ def list_runs(
     """
     listed: set[str] = set()
 
-    def read(body: Any, cursor: str | None) -> Page[Run]:
-        page = backend.read_page(body, cursor)
+    def read(answer: Answer, cursor: str | None) -> Page[Run]:
+        page = backend.read_page(answer.body(), cursor)
         runs = [backend.read_run(item) for item in page.items]
         # A run that starts meanwhile shifts the pages of a server that counts from the newest.
         fresh = [run for run in runs if run.id not in listed]
@@ -173,8 +162,8 @@ def glimpse_runs(
     :raises RunsError: by a flow, if there is no usable answer.
     """
 
-    def read(body: Any, cursor: str | None) -> Page[Glimpse]:
-        page = backend.read_page(body, cursor, limit)
+    def read(answer: Answer, cursor: str | None) -> Page[Glimpse]:
+        page = backend.read_page(answer.body(), cursor, limit)
         return Page([backend.glimpse(item) for item in page.items], page.cursor)
 
     def call(cursor: str | None) -> Call:
@@ -190,13 +179,17 @@ def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator
     :raises RunsConfigError: by a flow, if the API cannot list threads.
     :raises RunsError: by a flow, if there is no usable answer.
     """
-    return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
+
+    def read(answer: Answer, cursor: str | None) -> Page[str]:
+        return backend.read_threads(answer.body(), cursor)
+
+    return _pages(backend, backend.busy_threads, read, deadline)
 
 
 def _pages(
     backend: Backend,
     call: Callable[[str | None], Call],
-    read: Callable[[Any, str | None], Page[T]],
+    read: Callable[[Answer, str | None], Page[T]],
     deadline: float | None,
 ) -> Iterator[Flow[list[T]]]:
     cursor: str | None = None
@@ -206,7 +199,7 @@ def _pages(
         nonlocal cursor
         asked = cursor
         seen.add(asked)
-        flow = _call(backend, call(asked), lambda a: read(a.body(), asked), deadline)
+        flow = _call(backend, call(asked), lambda answer: read(answer, asked), deadline)
         page = yield from _or_missing(backend, flow)
         cursor = page.cursor
         return page.items
@@ -362,14 +355,19 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: f
 def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
     settings = backend.settings
     seconds = min(settings.timeout, until - time.time())
+    params = {**backend.params(), **call.params}
     return httpx.Request(
         call.method,
-        settings.base_url + call.path,
-        params={**backend.params(), **call.params},
+        _url(settings.base_url + call.path, tuple(params.items())),
         json=call.json,
-        headers=backend.all_headers(),
-        extensions={"timeout": httpx.Timeout(seconds).as_dict()},
+        headers=backend.sent_headers,
+        extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
     )
+
+
+@lru_cache(maxsize=10_000)  # a run is looked at again and again, and to parse takes its time
+def _url(text: str, params: tuple[tuple[str, str | int], ...]) -> httpx.URL:
+    return httpx.URL(text).copy_merge_params(dict(params)) if params else httpx.URL(text)
 
 
 def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:

@@ -5,7 +5,7 @@ name                     kind    what
 ======================== ======= ================================================================
 runs.polls               counter requests that looked at runs, one by one or in a list
 runs.poll_seconds        timer   how long such a request took, retries included
-runs.watched             gauge   runs that this process waits for in triggers
+runs.watched             gauge   waits that go on in this triggerer
 runs.cancels.accepted    counter cancels that the server took, or that were not needed any more
 runs.cancels.refused     counter cancels that the server refused while the run was active
 runs.cancels.STATUS      counter ends of the runs that were cancelled and waited for

@@ -11,6 +11,7 @@ type of the published ``openai`` SDK (``types/beta/threads/run.py``).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -189,6 +190,23 @@ class Tool(_Part):
     file_search: Lenient[dict[str, Any]] = None
 
 
+#: Levels of nesting beyond which nothing is read.
+_DEEP = 100
+
+
+def _json(value: Any, levels: int = _DEEP) -> Any:
+    """Return what JSON can say of a value: NaN and infinities, which Python reads, are nothing."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (dict, list)) and not levels:
+        return None
+    if isinstance(value, dict):
+        return {name: _json(item, levels - 1) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_json(item, levels - 1) for item in value]
+    return value
+
+
 def _status(value: Any) -> Any:
     return RunStatus.of(value) if isinstance(value, str) else value
 
@@ -231,10 +249,13 @@ class Run(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _keep_raw_status(cls, data: Any) -> Any:
-        if isinstance(data, dict) and not isinstance(data.get("raw_status"), str):
-            return {**data, "raw_status": data.get("status")}
-        return data
+    def _prepare(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = _json(data)
+        if isinstance(data.get("raw_status"), str):
+            return data
+        return {**data, "raw_status": data.get("status")}
 
     @property
     def is_final(self) -> bool:
@@ -267,7 +288,3 @@ class Glimpse:
     def is_final(self) -> bool:
         """Whether the run has ended."""
         return self.status.is_final
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the whole run as plain JSON."""
-        return self.read().to_json()

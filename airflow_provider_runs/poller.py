@@ -6,7 +6,9 @@ the wake-ups, and, for runs on one thread, the answer to one list call.
 
 - Looks are taken in ticks, a few requests at a time: a wake-up costs as much as a request.
 - A tick takes only so many, so that waits that begin together are soon spread evenly.
-- Nothing but the run itself, alone or in a list, tells that it has ended.
+- Nothing but the run itself, alone or in a list, tells that it has ended. An Agent Server could
+  be asked for its busy threads, but shows some as busy whose runs are long gone (measured; see
+  ``tests/agent_server/test_busy.py``).
 - An error of one wait, or its cancellation, touches no other.
 """
 
@@ -17,6 +19,7 @@ import math
 import time
 from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -46,8 +49,9 @@ __all__ = ["Poller", "shared_poller"]
 
 #: Seconds between two wake-ups at the least.
 TICK = 0.1
-#: Looks for which a tick has room at least, and its room beyond what an even spread takes.
-LOOKS_PER_TICK, ROOM = 8, 2.0
+#: Looks for which a tick has room at least, and its room beyond what an even spread takes; and that
+#: of a sweep, whose requests are bounded anyway and whose runs are to end soon.
+LOOKS_PER_TICK, ROOM, SWEEP_ROOM = 8, 2.0, 100
 #: Requests on their way at once, and in need: when looks have waited for that many seconds, as
 #: they do where a part of the server hangs.
 WORKERS, WORKERS_IN_NEED, NEED = 8, 32, 1.0
@@ -55,8 +59,9 @@ WORKERS, WORKERS_IN_NEED, NEED = 8, 32, 1.0
 FRESH, REFUSED = 300.0, 5.0
 #: Seconds after its deadline at which a wait is ended without a last look.
 OVERRUN = 2 * LAST_LOOK
-#: The part of its pause that a wait may forgo to share a list call.
-EARLY = 0.3
+#: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
+#: waits of a thread soon look together: of two crowds one is always early enough for the other.
+EARLY = 0.6
 #: Pages of a thread's runs that are read at most, and seconds for which no list is asked for after
 #: a server has refused one.
 PAGES, NO_LISTS = 2, 300.0
@@ -73,9 +78,11 @@ def _look(*_: object, **__: object) -> Generator[Any, Any, Glimpse]:
 class _Watch:
     """One wait, and where its flow is."""
 
-    __slots__ = ("due", "end", "flow", "looking", "pause", "wait", "wants")
+    __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
 
     def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
+        # Where a line is logged from tells the triggerer whose log it belongs in.
+        self.context = copy_context()
         self.wait = wait
         self.flow = flow
         self.end = asyncio.get_running_loop().create_future()
@@ -123,7 +130,7 @@ class Poller:
     """Looks at runs for many waits.
 
     :param look_up: looks the connection up.
-    :param gate: bounds how many requests are on their way at once, besides what is bounded anyway.
+    :param gate: of a sweep: bounds how many requests are on their way at once.
     """
 
     def __init__(
@@ -131,7 +138,9 @@ class Poller:
     ) -> None:
         self._look_up = look_up
         self._gate = gate
+        self._room = SWEEP_ROOM if gate else LOOKS_PER_TICK
         self._loop = asyncio.get_running_loop()
+        self._context = Context()  # nobody's: what is shared belongs in no task's log
         self._groups: dict[str, _Group] = {}
         self._size = 0
         self._wheel: dict[int, list[_Watch]] = {}
@@ -166,7 +175,6 @@ class Poller:
         group = self._groups.setdefault(watch.group, _Group())
         group.watches.add(watch)
         self._size += 1
-        metrics.watched(1)
         self._pause(watch, 0.0)
         left = max(0.0, wait.deadline - time.time())
         overrun = self._loop.call_later(left + OVERRUN, self._give_up, watch, backend)
@@ -175,7 +183,6 @@ class Poller:
         finally:
             overrun.cancel()
             self._size -= 1
-            metrics.watched(-1)
             group.watches.discard(watch)
             if not group.watches:
                 self._groups.pop(watch.group, None)
@@ -211,7 +218,7 @@ class Poller:
         """
         if self._backend is None or self._loop.time() - self._looked_up_at > age:
             if self._lookup is None or self._lookup.done():
-                self._lookup = self._loop.create_task(self._refresh())
+                self._lookup = self._loop.create_task(self._refresh(), context=self._context)
                 self._lookup.add_done_callback(_heed)
             if self._backend is None or age < FRESH:
                 await asyncio.shield(self._lookup)
@@ -239,7 +246,7 @@ class Poller:
         """Let a wait go on after a pause, in the first tick from there that has room."""
         watch.pause, watch.due = seconds, self._loop.time() + seconds
         left = watch.wait.deadline - time.time()
-        room = max(LOOKS_PER_TICK, ROOM * self._size * TICK / watch.wait.poll_interval)
+        room = max(self._room, ROOM * self._size * TICK / watch.wait.poll_interval)
         tick = math.ceil(watch.due / TICK)
         last = math.floor((self._loop.time() + left) / TICK)
         while tick < last and len(self._wheel.get(tick, ())) >= room:
@@ -252,7 +259,7 @@ class Poller:
         if self._alarm is None or at < self._alarm.when():
             if self._alarm:
                 self._alarm.cancel()
-            self._alarm = self._loop.call_at(at, self._ring)
+            self._alarm = self._loop.call_at(at, self._ring, context=self._context)
 
     def _ring(self) -> None:
         self._alarm = None
@@ -285,7 +292,7 @@ class Poller:
         if watch.end.done():
             return None
         try:
-            return move(what)
+            return watch.context.run(move, what)
         except StopIteration as end:
             watch.end.set_result(end.value)
         except Exception as error:  # noqa: BLE001 - it is the wait's own
@@ -350,8 +357,10 @@ class Poller:
     async def _see(self, batch: _Batch) -> None:
         """Look at the runs of a batch: at all of them at once, where that pays."""
         if batch.group:
-            batch.group.batch = None
-            await self._share(batch.group, batch.watches)
+            try:
+                await self._share(batch.group, batch.watches)
+            finally:
+                batch.group.batch = None  # until here, whoever wants to look joins this one
         alike: dict[str, list[_Watch]] = {}
         for watch in batch.watches:
             if watch.wants:
@@ -415,7 +424,7 @@ class Poller:
         return self._client
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
+        task = self._loop.create_task(work, context=self._context)
         self._tasks.add(task)  # the loop itself holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
 
@@ -445,7 +454,7 @@ _shared: WeakKeyDictionary[AbstractEventLoop, dict[str, _Shared]] = WeakKeyDicti
 async def shared_poller(
     conn_id: str, look_up: Callable[[], Awaitable[Backend]]
 ) -> AsyncIterator[Poller]:
-    """Lend the poller that this event loop has for a connection; the last one out closes it.
+    """Lend a wait the poller of this event loop and a connection; the last one out closes it.
 
     :param conn_id: the connection.
     :param look_up: looks it up.
@@ -455,9 +464,11 @@ async def shared_poller(
         pollers[conn_id] = _Shared(Poller(look_up))
     shared = pollers[conn_id]
     shared.users += 1
+    metrics.watched(1)
     try:
         yield shared.poller
     finally:
+        metrics.watched(-1)
         shared.users -= 1
         if not shared.users:
             del pollers[conn_id]

@@ -29,10 +29,9 @@ from airflow_provider_runs.wait import Wait
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import httpx
-
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.shared_client import SharedClient
     from airflow_provider_runs.wait import Log
 
 __all__ = ["Result", "Sweep", "Swept", "cancel_one", "read_report", "report_of", "sweep", "table"]
@@ -214,7 +213,7 @@ class _Sweeper:
     backend: Backend
     todo: Sweep
     log: Log
-    http: httpx.AsyncClient
+    http: SharedClient
     gate: asyncio.Semaphore
     poller: Poller
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["adrive", "drive", "make_client", "shared_client", "shared_clients"]
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 #: Bytes that an answer may have; a run has some kilobytes.
 MAX_BODY = 32 * 1024 * 1024
@@ -57,12 +60,10 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
-async def adrive(
-    flow: Flow[T], client: httpx.AsyncClient, gate: asyncio.Semaphore | None = None
-) -> T:
+async def adrive(flow: Flow[T], client: SharedClient, gate: asyncio.Semaphore | None = None) -> T:
     """Run a flow to its end without blocking the event loop.
 
-    On a shared client a pause that the server asks one flow for holds up the others too.
+    A pause that the server asks one flow for holds up all others of the same client.
 
     :param gate: bounds how many requests of those who share it are on their way at once.
     :raises RunsError: what the flow raises.
@@ -95,19 +96,15 @@ def _exchange(step: Send, client: httpx.Client) -> Answer:
             _check(step, content)
     finally:
         response.close()
-    return Answer(response.status_code, response.headers, bytes(content))
+    return _answer(step, response, content)
 
 
-async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
+async def _aexchange(step: Send, client: SharedClient) -> Answer:
     content = bytearray()
-    limit = client if isinstance(client, SharedClient) else None
-    if limit:
-        await limit.rest(step.until)
+    await client.rest(step.until)
     try:
         async with asyncio.timeout(step.until - time.time()):
-            response = await client.send(
-                step.request, stream=True, follow_redirects=False, auth=step.auth
-            )
+            response = await client.begin(step.request, step.auth)
             try:
                 async for chunk in response.aiter_bytes():
                     content += chunk
@@ -116,10 +113,14 @@ async def _aexchange(step: Send, client: httpx.AsyncClient) -> Answer:
                 await response.aclose()
     except TimeoutError as error:
         raise httpx.ReadTimeout("the answer was still coming in") from error
-    answer = Answer(response.status_code, response.headers, bytes(content))
-    if limit:
-        limit.heed(answer)
+    answer = _answer(step, response, content)
+    client.heed(answer)
     return answer
+
+
+def _answer(step: Send, response: httpx.Response, content: bytearray) -> Answer:
+    log.debug("%s %s: %d", step.request.method, step.request.url, response.status_code)
+    return Answer(response.status_code, response.headers, bytes(content))
 
 
 def _check(step: Send, content: bytearray) -> None:
@@ -156,11 +157,14 @@ async def _make_async_client(settings: Settings) -> SharedClient:
     # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
     fast = await asyncio.to_thread(_fast_transport)
-    # Which of the environment's proxies serves a host is httpx's to know; "no" is none.
-    if fast and not settings.proxy and not getproxies().keys() - {"no"}:
-        return SharedClient(transport=fast(verify=context, limits=LIMITS))
+    if not settings.proxy and getproxies().keys() - {"no"}:
+        # Which of the environment's proxies serves a host is httpx's to know.
+        return SharedClient(verify=context, limits=LIMITS)
+    if fast and not settings.proxy:
+        return SharedClient(fast(verify=context, limits=LIMITS))
     with _explained(settings):
-        return SharedClient(verify=context, proxy=settings.proxy, limits=LIMITS)
+        plain = httpx.AsyncHTTPTransport(verify=context, limits=LIMITS, proxy=settings.proxy)
+    return SharedClient(plain)
 
 
 def _fast_transport() -> type[FastTransport] | None:

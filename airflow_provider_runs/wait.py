@@ -105,7 +105,7 @@ class Wait:
         """
         pause = min(self.first_interval or FIRST_INTERVAL, self.poll_interval)
         while True:
-            yield pause * random.uniform(0.8, 1)  # noqa: S311 - jitter is no secret
+            yield pause * random.uniform(0.85, 1)  # noqa: S311 - jitter is no secret
             pause = min(pause * GROWTH, self.poll_interval)
 
 
@@ -131,6 +131,7 @@ def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -
         run = yield from _look(backend, watch, look)
         if run and wait.is_over(run):
             return _whole(run)
+        del run  # its body would be kept for the pause
         yield watch.pause()
 
 
@@ -191,7 +192,11 @@ class _Watch:
         self.log = log
         self.status = RunStatus.of(wait.seen) if wait.seen else None
         self.asked_at = wait.asked_at
-        self.run: Run | Glimpse | None = None
+        # Of the looks since it was read whole only the words are kept: the bodies of thousands of
+        # runs would keep Python's garbage collector busy.
+        self.run: Run | None = None
+        self.raw_status: str | None = None
+        self.poll_after = 0.0
         self.refused: dict[str, Any] | None = None
         self.error: RunsError | None = None
         self.failures = 0
@@ -213,7 +218,11 @@ class _Watch:
         if run.is_final and self.asked_at is not None:
             metrics.cancelled(run.status, time.time() - self.asked_at)
         before, self.status = self.status, run.status
-        self.run, self.refused = run, None
+        self.raw_status, self.refused = run.raw_status, None
+        if isinstance(run, Run):
+            self.run, self.poll_after = run, 0.0
+        else:
+            self.poll_after = run.poll_after
         self.error, self.failures, self.silent_since = None, 0, None
         if run.status == before:
             return
@@ -240,9 +249,7 @@ class _Watch:
         if self.status is None:
             raise error
         if self.wait.cancel_action == ROLLBACK:
-            wait = self.wait
-            ids = {"id": wait.run_id, "thread_id": wait.thread_id, "status": self.status}
-            return rolled_back(_whole(self.run) if self.run else Run.model_validate(ids))
+            return rolled_back(self._as_seen(self.status, self.status.value))
         words = f"It was {self.status.value!r} before, {self.backend.vanished}."
         error.run = self.last_seen()
         raise error.adding(words)
@@ -271,7 +278,17 @@ class _Watch:
 
     def last_seen(self) -> dict[str, Any] | None:
         """Return the run as it was seen last, as plain JSON."""
-        return self.refused or (self.run.to_json() if self.run else None)
+        if self.refused or self.status is None or self.raw_status is None:
+            return self.refused
+        return self._as_seen(self.status, self.raw_status).to_json()
+
+    def _as_seen(self, status: RunStatus, raw_status: str) -> Run:
+        """Return the run as it was read last, in a status."""
+        words = {"status": status, "raw_status": raw_status}
+        if self.run:
+            return self.run.model_copy(update=words)
+        ids = {"id": self.wait.run_id, "thread_id": self.wait.thread_id}
+        return Run.model_validate({**ids, **words})
 
     def pause(self) -> Sleep:
         """Return the pause until the next look, which ends at the deadline at the latest.
@@ -281,9 +298,7 @@ class _Watch:
         remaining = self.wait.deadline - time.time()
         if remaining <= 0:
             raise self._timeout()
-        asked = (self.error and self.error.retry_after) or 0.0
-        if isinstance(self.run, Glimpse):
-            asked = max(asked, self.run.poll_after)
+        asked = max((self.error and self.error.retry_after) or 0.0, self.poll_after)
         return Sleep(min(max(next(self.pauses), asked), remaining))
 
     def _timeout(self) -> RunsError:

@@ -1,8 +1,9 @@
 """The main job, shown: a DAG cancels two long runs and waits, deferred, until they have ended.
 
-``make demo`` runs it on the embedded server; ``make demo URL=https://… `` on a real one, with its
-key in the environment variable API_KEY. Airflow runs the example DAG in a process of its own, with
-a home and a database that are thrown away; what is printed here is read from that process's log.
+``make demo`` runs it on the embedded server; ``make demo BACKEND=langgraph`` on a LangGraph Agent
+Server that it starts; ``make demo URL=https://… `` on a real one, with its key in the environment
+variable API_KEY. Airflow runs the example DAG in a process of its own, with a home and a database
+that are thrown away; what is printed here is read from that process's log.
 """
 
 from __future__ import annotations
@@ -16,16 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing import RunScript, RunServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 DAGS = ROOT / "example_dags"
 
-#: Runs the DAG; prints each HTTP call that goes to a run server, which httpx logs.
+#: Runs a DAG with a conf; prints each HTTP call that goes to a run server, which is logged.
 CHILD = """
+import importlib
+import json
 import logging
 import sys
 
@@ -34,12 +41,32 @@ class Calls(logging.Handler):
         method, url = record.args[:2]
         print("HTTP", method, url, flush=True)
 
-from example_cancel_run import dag
-
-logging.getLogger("httpx").setLevel(logging.INFO)
-logging.getLogger("httpx").addHandler(Calls())
-sys.exit(dag.test().state != "success")
+dag = importlib.import_module(sys.argv[1]).dag
+calls = logging.getLogger("airflow_provider_runs.transport")
+calls.setLevel(logging.DEBUG)
+calls.addHandler(Calls())
+sys.exit(dag.test(run_conf=json.loads(sys.argv[2])).state != "success")
 """
+
+
+@dataclass
+class Stage:
+    """Where the demo plays.
+
+    :param url: base URL of the run server.
+    :param connection: the Airflow connection to it, as JSON.
+    :param dag: the example DAG, whose tasks use the connection ``conn_id``.
+    :param conf: what the DAG is triggered with.
+    :param ask: asks the server itself, by thread and run id, how a run ended; by default what
+        Airflow says of it is enough.
+    """
+
+    url: str
+    connection: str
+    dag: str = "example_cancel_run"
+    conn_id: str = "runs_default"
+    conf: dict[str, str] = field(default_factory=dict)
+    ask: Callable[[str, str], str] | None = None
 
 
 @dataclass
@@ -48,35 +75,74 @@ class Seen:
 
     before: str
     after: str = "?"
+    thread_id: str = ""
     asked_at: float | None = None
     final_at: float | None = None
     calls: int = 0
 
 
+@contextlib.contextmanager
+def assistants(url: str | None) -> Iterator[Stage]:
+    """Play on a server of the Assistants API, by default on the embedded one."""
+    if url:
+        yield Stage(url, connection_to("runs_assistants", url))
+        return
+    with RunServer(script=RunScript(cancelling_for=4)) as server:
+        yield Stage(server.url, server.connection())
+
+
+@contextlib.contextmanager
+def langgraph(url: str | None) -> Iterator[Stage]:
+    """Play on a LangGraph Agent Server, by default on one that is started here."""
+    own = {"dag": "example_langgraph", "conn_id": "runs_langgraph_default"}
+    if url:
+        yield Stage(url, connection_to("runs_langgraph", url), **own)
+        return
+    from dev.agent_server import AgentServer
+
+    print("Starting a LangGraph Agent Server …", flush=True)
+    with AgentServer() as server:
+
+        def ask(thread_id: str, run_id: str) -> str:
+            answer = server.request("GET", f"/threads/{thread_id}/runs/{run_id}")
+            return "404" if answer.status_code == 404 else str(answer.json()["status"])
+
+        conf = {"assistant_id": "sleeper"}
+        connection = connection_to("runs_langgraph", server.url)
+        yield Stage(server.url, connection, **own, conf=conf, ask=ask)
+
+
+BACKENDS = {"assistants": assistants, "langgraph": langgraph}
+#: How a run ended that was cancelled, in the words of a server: one that was rolled back is gone.
+CANCELLED = {"interrupted", "404"}
+
+
+def connection_to(conn_type: str, url: str) -> str:
+    """Return an Airflow connection as JSON; its key comes from the environment."""
+    key = os.environ.get("API_KEY", "")
+    return json.dumps({"conn_type": conn_type, "host": url, "password": key})
+
+
 def main() -> int:
     """Run the demo; return 0 if both runs were cancelled."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--url", help="base URL of a real server instead of the embedded one")
-    url = options.parse_args().url
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", help="base URL of a real server instead of one of our own")
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default="assistants")
+    options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="runs-demo-"))
-        if url:
-            key = os.environ.get("API_KEY", "")
-            connection = json.dumps({"conn_type": "runs_assistants", "host": url, "password": key})
-        else:
-            server = stack.enter_context(RunServer(script=RunScript(cancelling_for=4)))
-            url, connection = server.url, server.connection()
+        stage = stack.enter_context(BACKENDS[options.backend](options.url))
         env = {
             **os.environ,
             "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-            "AIRFLOW_CONN_RUNS_DEFAULT": connection,
+            f"AIRFLOW_CONN_{stage.conn_id.upper()}": stage.connection,
             "PYTHONPATH": str(DAGS),
             "PYTHONUNBUFFERED": "1",
             "NO_COLOR": "1",
         }
-        print(f"Run server: {url}\nPreparing a throw-away Airflow database …", flush=True)
+        print(f"Run server: {stage.url}\nPreparing a throw-away Airflow database …", flush=True)
         subprocess.run(
             [sys.executable, "-m", "airflow", "db", "migrate"],
             env=env,
@@ -84,17 +150,17 @@ def main() -> int:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
-        print("Running the DAG example_cancel_run …\n", flush=True)
-        return run_dag(env)
+        print(f"Running the DAG {stage.dag} …\n", flush=True)
+        return run_dag(stage, env)
 
 
-def run_dag(env: dict[str, str]) -> int:
+def run_dag(stage: Stage, env: dict[str, str]) -> int:
     """Run the DAG, print what happens to the runs, and a table at the end."""
     begun = time.monotonic()
     seen: dict[str, Seen] = {}
     log: list[str] = []
     with subprocess.Popen(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, "-c", CHILD, stage.dag, json.dumps(stage.conf)],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -111,7 +177,7 @@ def run_dag(env: dict[str, str]) -> int:
         print("".join(log[-80:]), "The demo failed; above is the end of Airflow's log.", sep="\n")
         return 1
     print_table(seen)
-    return 0
+    return ask_the_server(stage, seen)
 
 
 def read_line(line: str, seen: dict[str, Seen], now: float) -> str | None:
@@ -123,24 +189,36 @@ def read_line(line: str, seen: dict[str, Seen], now: float) -> str | None:
     if match := re.search(r"Started run '([^']+)': (\w+)", line):
         seen[match[1]] = Seen(before=match[2])
         return match[0]
-    if match := re.search(r"[Rr]un '([^']+)' on thread '[^']+' is (\w+)", line):
+    if match := re.search(r"[Rr]un '([^']+)' on thread '([^']+)' is (\w+)", line):
         run = seen[match[1]]
-        if run.after == match[2]:
+        if run.after == match[3]:
             return None
-        run.after = match[2]
+        run.thread_id, run.after = match[2], match[3]
         run.asked_at = run.asked_at or now
-        if match[2] not in {"queued", "in_progress", "cancelling"}:
+        if match[3] not in {"queued", "in_progress", "cancelling"}:
             run.final_at = now
-        return f"Run '{match[1]}' is {match[2]}"
+        return f"Run '{match[1]}' is {match[3]}"
     return None
 
 
 def print_table(seen: dict[str, Seen]) -> None:
     """Print what became of each run."""
-    print(f"\n{'run':30} {'before':12} {'after':12} {'s to final':>10} {'HTTP calls':>10}")
+    wide = max(30, *map(len, seen))
+    print(f"\n{'run':{wide}} {'before':12} {'after':12} {'s to final':>10} {'HTTP calls':>10}")
     for run_id, run in seen.items():
         took = (run.final_at or 0) - (run.asked_at or 0)
-        print(f"{run_id:30} {run.before:12} {run.after:12} {took:10.1f} {run.calls:10}")
+        print(f"{run_id:{wide}} {run.before:12} {run.after:12} {took:10.1f} {run.calls:10}")
+
+
+def ask_the_server(stage: Stage, seen: dict[str, Seen]) -> int:
+    """Print what the server itself says of the runs; return 0 unless one was not cancelled."""
+    if stage.ask is None:
+        return 0
+    ends = {run_id: stage.ask(run.thread_id, run_id) for run_id, run in seen.items()}
+    print("\nThe server's own word for each, 404 for one that was rolled back:")
+    for run_id, end in ends.items():
+        print(f"{run_id} {end}")
+    return int(not set(ends.values()) <= CANCELLED)
 
 
 if __name__ == "__main__":

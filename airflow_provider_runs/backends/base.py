@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
+
+import httpx
 
 from airflow_provider_runs import __version__
 from airflow_provider_runs.errors import RunsConfigError
@@ -12,8 +15,6 @@ from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import httpx
 
     from airflow_provider_runs.forms import ConnectionForm
     from airflow_provider_runs.settings import Settings
@@ -91,6 +92,11 @@ class Backend:
         agent = f"airflow-provider-runs/{__version__}"
         own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
         return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
+
+    @cached_property
+    def sent_headers(self) -> httpx.Headers:
+        """The same, ready to be sent."""
+        return httpx.Headers(self.all_headers())
 
     def auth(self) -> httpx.Auth | None:
         """Return what fetches and renews a token, where a key in a header does not do."""

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections import Counter
+from contextvars import ContextVar
 
 import pytest
 
@@ -66,6 +67,40 @@ def test_a_list_answers_for_all_runs_of_a_thread(server):
     singles, lists = asked(server)
     assert singles <= 3
     assert 3 <= lists <= 12
+
+
+def test_a_line_is_logged_where_its_wait_was_begun_and_a_request_nowhere(server, caplog):
+    """The triggerer sorts lines into the logs of tasks by such a variable."""
+    owner = ContextVar("owner", default=None)
+    told, requested = [], []
+
+    class Log:
+        def info(self, _, run, *__):
+            told.append((owner.get(), run))
+
+        warning = info
+
+    class Requests(logging.Handler):
+        def emit(self, _):
+            requested.append(owner.get())
+
+    async def owned(run, conn_id="runs_default"):
+        owner.set(run["id"])
+        async with shared_poller(conn_id, look_up) as poller:
+            return await poller.follow(wait_of(run, cancel=run is alone), Log())
+
+    runs = runs_on(server, server.create_thread(), 3)
+    alone = server.create_run(None, LONG)
+    handler, logger = Requests(), "airflow_provider_runs.transport"
+    logging.getLogger(logger).addHandler(handler)
+    caplog.set_level(logging.DEBUG, logger)
+    try:
+        gather(*map(owned, [*runs, alone]))
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
+    assert len(told) == 7  # each as it was and as it ended, and one as it was cancelled at once
+    assert all(owner in run for owner, run in told)
+    assert set(requested) == {None}
 
 
 def test_runs_with_a_thread_each_are_fetched(server):

@@ -188,7 +188,24 @@ def test_a_time_without_a_zone_is_utc(text):
     assert run.created_at == 1767225600
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", float("nan")])
-def test_what_json_has_no_number_for_is_no_number(number):
-    run = Run.model_validate({"id": "r", "status": "queued", "temperature": number})
-    assert run.temperature is number
+@pytest.mark.parametrize("text", ["nan", "inf"])
+def test_a_text_is_no_number_that_json_does_not_have(text):
+    run = Run.model_validate({"id": "r", "status": "queued", "temperature": text})
+    assert run.temperature is text
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_json_has_no_number_for_is_nothing(number):
+    body = {"id": "r", "status": "queued", "temperature": number, "more": {"x": [number, 1.5]}}
+    run = Run.model_validate(body)
+    assert run.temperature is None
+    assert run.model_extra == {"more": {"x": [None, 1.5]}}
+
+
+def test_what_is_nested_too_deeply_is_left_out():
+    nest: list = []
+    for _ in range(5000):
+        nest = [nest]
+    run = Run.model_validate({"id": "r", "status": "completed", "more": nest})
+    text = json.dumps(run.to_json())
+    assert 90 < text.count("[") - 2 * text.count("[]") <= 100

@@ -18,6 +18,7 @@ from airflow_provider_runs import transport
 from airflow_provider_runs.client import cancel_run, get_run, list_runs
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
 from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.shared_client import SharedClient
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
 
 REF = RunRef("run_1", "thread_1")
@@ -83,7 +84,7 @@ def test_both_drivers_do_the_same(make_backend, script, call):
     blocking, awaiting = Tape(script), Tape(script)
 
     async def awaited():
-        async with httpx.AsyncClient(transport=httpx.MockTransport(awaiting)) as client:
+        async with SharedClient(httpx.MockTransport(awaiting)) as client:
             return await adrive(call(backend), client)
 
     with httpx.Client(transport=httpx.MockTransport(blocking)) as client:
