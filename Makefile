@@ -6,6 +6,10 @@ PYTHON ?=
 # The run server or compatible service that `make demo` talks to; by default it starts its own.
 # A key goes in the environment variable API_KEY, which keeps it out of the list of processes.
 URL ?=
+# Whose API `make demo` speaks, assistants or langgraph; by default assistants.
+BACKEND ?=
+# Options of `make bench`; BENCH=--help lists them.
+BENCH ?=
 
 # Airflow must not make its home in ~/airflow.
 export AIRFLOW_HOME := $(CURDIR)/.airflow
@@ -14,16 +18,25 @@ RUN := .venv/bin/python
 READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
 READY_BENCH := .venv-bench/.ready
+READY_LANGGRAPH := .venv-langgraph/.ready
+# Most tests wait most of the time, so more of them than there are cores.
+ABREAST := -n 4 --dist loadfile
+PINS := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow check format lint types test test-oldest e2e e2e-full bench provider-info \
-	requirements clean
+.PHONY: help demo airflow check format lint types test test-oldest test-langgraph e2e e2e-full pictures \
+	bench provider-info requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## cancel a run and wait until it has ended; options: URL=, API_KEY in the environment
-	@$(RUN) dev/demo.py $(if $(URL),--url '$(URL)')
+demo: $(READY) ## cancel runs and wait until they have ended; options: BACKEND=langgraph, URL=, API_KEY
+	@$(RUN) -m dev.demo $(if $(BACKEND),--backend '$(BACKEND)') $(if $(URL),--url '$(URL)')
+
+# With BACKEND=langgraph, and without a URL, it starts a server of its own.
+ifeq ($(BACKEND)$(URL),langgraph)
+demo: $(READY_LANGGRAPH)
+endif
 
 airflow: $(READY) ## a full local Airflow with the provider and its example DAGs, until Ctrl-C
 	@$(RUN) -m dev.run_airflow
@@ -42,30 +55,43 @@ types: $(READY) ## check the types
 	$(RUN) -m mypy
 
 test: $(READY) ## unit and integration tests, with the gate on branch coverage
-	$(RUN) -m pytest tests --ignore=tests/e2e --ignore=tests/e2e_full --cov
+	$(RUN) -m pytest tests/unit tests/integration tests/testing tests/packaging $(ABREAST) --cov
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
-	AIRFLOW_HOME='$(AIRFLOW_HOME)/oldest' .venv-oldest/bin/python -m pytest tests/unit tests/integration
+	AIRFLOW_HOME='$(AIRFLOW_HOME)/oldest' .venv-oldest/bin/python -m pytest tests/unit tests/integration \
+		$(ABREAST)
 
-e2e: $(READY) ## tests with a real scheduler, triggerer and API server; a few minutes
+test-langgraph: $(READY) $(READY_LANGGRAPH) ## tests with a real LangGraph Agent Server; a few minutes
+	$(RUN) -m pytest tests/agent_server -n 2 --dist loadfile
+
+e2e: $(READY) $(READY_LANGGRAPH) ## tests with a real Airflow, and in its UI with a browser; ten minutes
+	@dev/need.sh chromium 'command -v chromium'
 	$(RUN) -m pytest tests/e2e
+	$(RUN) -m pytest tests/e2e_browser
 
 e2e-full: $(READY) ## every way a task can end, on a real Airflow with PostgreSQL; ten minutes
+	@dev/need.sh postgresql 'command -v postgres || ls /usr/lib/postgresql/*/bin/postgres'
 	$(RUN) -m pytest tests/e2e_full
 
-bench: $(READY) $(READY_BENCH) ## run the benchmarks and print their table; about three minutes
-	@$(RUN) -m benchmarks
+pictures: $(READY) ## take the README's pictures of Airflow's UI anew, into docs/images
+	@dev/need.sh chromium 'command -v chromium'
+	PICTURES='$(CURDIR)/docs/images' $(RUN) -m pytest tests/e2e_browser/test_pictures.py
+
+bench: $(READY) $(READY_BENCH) ## run the benchmarks and print their table; ten minutes, BENCH=--quick one
+	@$(RUN) -m benchmarks $(BENCH)
 
 provider-info: $(READY) ## write airflow_provider_runs/provider_info.py anew from the backends
 	$(RUN) -m dev.provider_info airflow_provider_runs/provider_info.py
 	$(RUN) -m ruff format airflow_provider_runs/provider_info.py
 
-requirements: $(READY) ## pin the newest versions of dev/requirements.in in dev/requirements.txt
-	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-		--no-annotate --no-header --output-file dev/requirements.txt dev/requirements.in
+requirements: $(READY) ## pin the newest versions that dev/requirements*.in allow, except the oldest
+	.venv/bin/uv pip compile $(PINS) --output-file dev/requirements.txt dev/requirements.in
+	.venv/bin/uv pip compile $(PINS) --output-file dev/requirements-langgraph.txt \
+		dev/requirements-langgraph.in
 
 clean: ## remove .venv and all that was made here
-	rm -rf .venv .venv-bench .venv-oldest .airflow .demo dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .venv .venv-bench .venv-langgraph .venv-oldest
+	rm -rf .airflow .demo dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -75,6 +101,11 @@ $(READY): dev/requirements.txt pyproject.toml dev/make_venv.sh
 
 $(READY_OLDEST): dev/requirements-oldest.txt pyproject.toml dev/make_venv.sh
 	@dev/make_venv.sh '$(PYTHON)' .venv-oldest dev/requirements-oldest.txt
+	@touch $@
+
+# The other service's, with neither the project nor Airflow in it.
+$(READY_LANGGRAPH): dev/requirements-langgraph.txt dev/make_venv.sh
+	@dev/make_venv.sh '$(PYTHON)' .venv-langgraph dev/requirements-langgraph.txt none
 	@touch $@
 
 $(READY_BENCH): benchmarks/requirements.txt dev/requirements.txt pyproject.toml dev/make_venv.sh
