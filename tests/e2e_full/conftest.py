@@ -124,7 +124,8 @@ def airflow(
     env = {
         "AIRFLOW_CONN_RUNS_DEFAULT": run_server.connection(),
         "AIRFLOW_CONN_RUNS_OUTAGE": outage_server.connection(),
-        "AIRFLOW__CORE__PARALLELISM": "16",
+        # Most rows go on at once, and those in poke mode take a slot each.
+        "AIRFLOW__CORE__PARALLELISM": "32",
         # No asyncio engine, for which asyncpg would have to be installed.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "",
         # A worker is given up after a fifth of the usual time.

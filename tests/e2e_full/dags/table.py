@@ -24,10 +24,9 @@ MODES = {
     "reschedule": {"mode": "reschedule"},
     "deferred": {"deferrable": True},
 }
-#: What all sensors have in common. Their time is not up unless a row says so.
+#: What all sensors have in common.
 WAIT = {
     "task_id": "wait",
-    "poke_interval": 1,
     "timeout": 900,
     "on_timeout": "cancel",
     "expected_statuses": ["completed"],
@@ -49,10 +48,24 @@ def start() -> dict[str, str]:
         return {"run_id": run.raise_for_status().json()["id"], "thread_id": thread["id"]}
 
 
+@task(task_id="start")
+def fail_to_start() -> dict[str, str]:
+    """Fail before there is a run."""
+    raise AirflowFailException("no run could be started")
+
+
 @task
 def work() -> None:
     """Fail, as the task between a setup and its teardown."""
     raise AirflowFailException("the work has failed")
+
+
+def wait(**parameters: object) -> RunStatusSensor:
+    """Return a sensor with what all have in common, unless a row says otherwise."""
+    rescheduled = parameters.get("mode") == "reschedule" and not parameters.get("cancel_on_kill")
+    # Longer than a busy scheduler takes to see a task off: it fails one that comes back before.
+    pause = 6 if rescheduled else 1
+    return RunStatusSensor(**{**WAIT, "poke_interval": pause, **parameters})
 
 
 def started_ids() -> dict[str, object]:
@@ -64,28 +77,31 @@ def started_ids() -> dict[str, object]:
 for name, mode in MODES.items():
     with DAG(f"ends_{name}", schedule=None):
         # With cancel_on_kill, `reschedule` would not be waited in: it is a mode of its own here.
-        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=name != "reschedule")
+        wait(**IDS, **mode, cancel_on_kill=name != "reschedule")
 
     with DAG(f"timeout_{name}", schedule=None):
-        RunStatusSensor(**{**WAIT, "timeout": 12}, **IDS, **mode)
+        wait(**IDS, **mode, timeout=12)
 
     with DAG(f"execution_timeout_{name}", schedule=None):
-        RunStatusSensor(**WAIT, **IDS, **mode, execution_timeout=timedelta(seconds=12))
+        wait(**IDS, **mode, execution_timeout=timedelta(seconds=12))
 
     with DAG(f"failed_{name}", schedule=None):
-        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=True)
+        wait(**IDS, **mode, cancel_on_kill=True)
 
     with DAG(f"cleared_{name}", schedule=None):
-        RunStatusSensor(**WAIT, **started_ids(), **mode, cancel_on_kill=True)
+        wait(**started_ids(), **mode, cancel_on_kill=True)
 
     with DAG(f"dagrun_timeout_{name}", schedule=None, dagrun_timeout=timedelta(seconds=60)):
-        RunStatusSensor(**WAIT, **IDS, **mode, cancel_on_kill=True)
+        wait(**IDS, **mode, cancel_on_kill=True)
 
     with DAG(f"worker_killed_{name}", schedule=None):
-        RunStatusSensor(**WAIT, **IDS, **mode, retries=1, retry_delay=timedelta(seconds=1))
+        wait(**IDS, **mode, retries=1, retry_delay=timedelta(seconds=1))
+
+    with DAG(f"killed_for_good_{name}", schedule=None):
+        wait(**IDS, **mode, cancel_on_kill=name != "reschedule")
 
     with DAG(f"server_down_{name}", schedule=None):
-        RunStatusSensor(**WAIT, **IDS, **mode, conn_id="runs_outage")
+        wait(**IDS, **mode, conn_id="runs_outage")
 
 for name in ("poke", "deferred"):
     mode = MODES[name]
@@ -98,7 +114,7 @@ for name in ("poke", "deferred"):
             callback=AsyncCallback(CancelRunNotifier, kwargs=IDS),
         ),
     ):
-        RunStatusSensor(**WAIT, **IDS, **mode)
+        wait(**IDS, **mode)
 
     with DAG(f"teardown_{name}", schedule=None):
         run = start()
@@ -111,22 +127,28 @@ for name in ("poke", "deferred"):
             on_missing="succeed",
             deferrable=name == "deferred",
         ).as_teardown(setups=run)
-        run >> work() >> RunStatusSensor(**WAIT, **ids, **mode) >> stop
+        run >> work() >> wait(**ids, **mode) >> stop
 
 with DAG("execution_timeout_kills", schedule=None):
-    RunStatusSensor(**WAIT, **IDS, execution_timeout=timedelta(seconds=12), cancel_on_kill=True)
+    wait(**IDS, execution_timeout=timedelta(seconds=12), cancel_on_kill=True)
 
-with DAG("killed_for_good", schedule=None):
-    RunStatusSensor(**WAIT, **IDS, cancel_on_kill=True)
+# A teardown whose only setup has failed is not run: here it has none, and runs in any case.
+for name in ("setup", "no_setup"):
+    with DAG(f"never_started_{name}", schedule=None):
+        run = fail_to_start()
+        ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
+        stop = CancelRunOperator(task_id="stop", **ids, on_missing="succeed")
+        stop = stop.as_teardown(setups=run if name == "setup" else None)
+        run >> wait(**ids) >> stop
 
 with DAG("killed_with_teardown", schedule=None):
     run = start()
     ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
     stop = CancelRunOperator(task_id="stop", **ids, poll_interval=1).as_teardown(setups=run)
-    run >> RunStatusSensor(**WAIT, **ids) >> stop
+    run >> wait(**ids) >> stop
 
 with DAG("triggerer", schedule=None):
-    RunStatusSensor(**WAIT, **IDS, deferrable=True, cancel_on_kill=True)
+    wait(**IDS, deferrable=True, cancel_on_kill=True)
 
 with DAG("sweep", schedule=None):
     CleanupRunsOperator(
