@@ -124,7 +124,7 @@ def test_the_sdist_holds_all_that_testing_the_package_takes(source: Path, dist: 
         }
     assert {str(path) for path in files if path.parts[0] == PACKAGE} == source_files(source)
     tops = {path.parts[0] for path in files}
-    folders = {"benchmarks", "dev", "example_dags", "tests"}
+    folders = {"benchmarks", "dev", "docs", "example_dags", "tests"}
     assert tops >= folders | {"CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml"}
     assert "dist" not in tops
     assert not [path for path in files if "__pycache__" in path.parts]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -31,7 +32,7 @@ def test_a_snippet_runs(snippet, tmp_path):
 
 
 def test_the_parameters_in_the_tables_are_the_parameters():
-    from airflow_provider_runs.backends import AssistantsBackend
+    from airflow_provider_runs.backends import BACKENDS
     from airflow_provider_runs.operators import CancelRunOperator, CleanupRunsOperator
     from airflow_provider_runs.sensors import RunStatusSensor
 
@@ -41,4 +42,11 @@ def test_the_parameters_in_the_tables_are_the_parameters():
         own = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
         assert "conn_id" in own
         assert own <= told
-    assert set(AssistantsBackend.form.fields) <= told
+    for backend in BACKENDS:
+        assert backend.form.conn_type in told
+        assert set(backend.form.fields) <= told
+
+
+def test_the_pictures_are_there():
+    pictures = re.findall(r"!\[[^]]*\]\((docs/[^)]+)\)", README)
+    assert {ROOT / name for name in pictures} == set((ROOT / "docs" / "images").iterdir())
