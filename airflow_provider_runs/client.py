@@ -109,7 +109,7 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     flow = _call(
         backend, backend.get(ref), lambda a: _checked(backend.read_run(a.body()), ref), deadline
     )
-    return (yield from _or_missing(backend, flow))
+    return (yield from _or_missing(backend, flow, deadline))
 
 
 def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Glimpse]:
@@ -125,7 +125,7 @@ def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None)
         return replace(seen, poll_after=wanted / 1000) if wanted else seen
 
     flow = _call(backend, backend.get(ref), read, deadline)
-    return (yield from _timed(_or_missing(backend, flow)))
+    return (yield from _timed(_or_missing(backend, flow, deadline)))
 
 
 def list_runs(
@@ -200,7 +200,7 @@ def _pages(
         asked = cursor
         seen.add(asked)
         flow = _call(backend, call(asked), lambda answer: read(answer, asked), deadline)
-        page = yield from _or_missing(backend, flow)
+        page = yield from _or_missing(backend, flow, deadline)
         cursor = page.cursor
         return page.items
 
@@ -289,7 +289,7 @@ def _checked(run: R, ref: RunRef) -> R:
     return run
 
 
-def _or_missing(backend: Backend, flow: Flow[T]) -> Flow[T]:
+def _or_missing(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
     """Tell a missing run from a wrong base URL also where the body of a 404 does not.
 
     :raises RunNotFound: if the server does serve this API.
@@ -301,7 +301,7 @@ def _or_missing(backend: Backend, flow: Flow[T]) -> Flow[T]:
         if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
             raise
         try:
-            yield from _call(backend, landmark, lambda a: a.body(), None)
+            yield from _call(backend, landmark, lambda a: a.body(), deadline)
         except RunsError:
             raise error from None
         words = "It does serve this API: so the run or the thread is what it does not know."
@@ -405,7 +405,7 @@ def retry_after(headers: httpx.Headers) -> float | None:
             return number * scale
     try:
         return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

@@ -19,7 +19,6 @@ from airflow_provider_runs.errors import (
     CancelRefused,
     RunFailed,
     RunNotFound,
-    RunsConfigError,
     RunsError,
     RunTimeout,
 )
@@ -54,8 +53,8 @@ class GivesUp:
         """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
         try:
             yield
-        except (RunFailed, RunNotFound, RunsConfigError):
-            raise  # it has ended, or nobody can reach it
+        except (RunFailed, RunNotFound):
+            raise  # it has ended
         except (RunTimeout, TaskDeferralTimeout) as error:
             raise self._timeout(error) from error
         except AirflowTaskTimeout as error:

@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.text import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,20 +191,27 @@ class Tool(_Part):
     file_search: Lenient[dict[str, Any]] = None
 
 
-#: Levels of nesting beyond which nothing is read.
-_DEEP = 100
+#: Levels of nesting beyond which nothing is read, and bits of a number.
+_DEEP, _LONG = 100, 4096
 
 
 def _json(value: Any, levels: int = _DEEP) -> Any:
-    """Return what JSON can say of a value: NaN and infinities, which Python reads, are nothing."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (dict, list)) and not levels:
-        return None
-    if isinstance(value, dict):
-        return {name: _json(item, levels - 1) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_json(item, levels - 1) for item in value]
+    """Return what every reader of JSON takes: Airflow's own dies of what it does not take.
+
+    NaN and infinities are nothing, integers beyond 64 bits are texts.
+    """
+    if isinstance(value, str):
+        value = whole_text(value)
+    elif isinstance(value, float):
+        value = value if math.isfinite(value) else None
+    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
+        value = str(value) if value.bit_length() < _LONG else None
+    elif isinstance(value, (dict, list)) and not levels:
+        value = None
+    elif isinstance(value, dict):
+        value = {_json(name): _json(item, levels - 1) for name, item in value.items()}
+    elif isinstance(value, list):
+        value = [_json(item, levels - 1) for item in value]
     return value
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_runs.airflow_errors import AirflowSkipException
+from airflow_provider_runs.airflow_errors import (
+    AirflowSkipException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
 from airflow_provider_runs.cleanup import CleanupRunsOperator
-from airflow_provider_runs.errors import RunNotFound
+from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.memory import last_status, remember
 from airflow_provider_runs.task import (
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.wait import Wait
 
 __all__ = ["CancelRunOperator", "CleanupRunsOperator"]
 
@@ -64,7 +70,8 @@ class CancelRunOperator(BaseOperator):
         ``skip`` or ``fail`` (without retries, as a final run never changes).
     :param on_missing: what a run is that the server does not know: ``fail``, ``skip`` or
         ``succeed``.
-    :raises RunTimeout: when the run is not final in time, such as one stuck in ``cancelling``.
+    :raises RunTimeout: when the run is not final in time, such as one stuck in ``cancelling``, or
+        Airflow ends the deferral before.
     :raises CancelRefused: when the server would not cancel the run and it is still active.
     :raises RunFailed: when the run was final already and ``on_already_final`` is ``fail``.
     :raises RunNotFound: when there is no such run and ``on_missing`` is ``fail``.
@@ -107,20 +114,8 @@ class CancelRunOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Cancel the run and wait, here or in the triggerer."""
         from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.wait import Wait
 
-        now = time.time()
-        wait = Wait(
-            self.run_id,
-            self.thread_id,
-            started_at=now,
-            deadline=deadline(now, self.timeout, self.execution_timeout),
-            poll_interval=self.poll_interval,
-            first_interval=self.first_poll_interval,
-            cancel=True,
-            cancel_action=self.cancel_action,
-            seen=last_status(context, self.run_id),
-        )
+        wait = replace(self._wait(), seen=last_status(context, self.run_id))
         if self.run_id in NO_ID and self.on_missing != "fail":
             # A teardown's start may have failed before there was a run.
             self._missing(
@@ -160,6 +155,49 @@ class CancelRunOperator(BaseOperator):
         except RunNotFound as error:
             self._missing(error)
             return None
+
+    def resume_execution(
+        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+    ) -> Any:
+        """Go on after the deferral; after one that Airflow itself has ended, look once more."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
+            return self._look_once_more(error)
+
+    def _look_once_more(self, error: Exception) -> dict[str, Any] | None:
+        from airflow_provider_runs.hooks import RunsHook
+
+        with RunsHook(self.conn_id) as hook:
+            try:
+                run, _ = hook.look_once(self._wait())
+            except RunNotFound as missing:
+                self._missing(missing)
+                return None
+        if run and run.is_final:
+            return self._conclude(run)
+        state = f"It is {run.status.value!r} now." if run else "Whether it is now is unknown."
+        words = (
+            f"Run {self.run_id!r} (connection {self.conn_id!r}) was not seen final: Airflow ended "
+            f"the deferral that waited for it ({type(error).__name__}: {error}); is the triggerer "
+            f"up? {state}"
+        )
+        raise about(self, RunTimeout, words, run) from error
+
+    def _wait(self) -> Wait:
+        from airflow_provider_runs.wait import Wait
+
+        now = time.time()
+        return Wait(
+            self.run_id,
+            self.thread_id,
+            started_at=now,
+            deadline=deadline(now, self.timeout, self.execution_timeout),
+            poll_interval=self.poll_interval,
+            first_interval=self.first_poll_interval,
+            cancel=True,
+            cancel_action=self.cancel_action,
+        )
 
     def _conclude(self, run: Run) -> dict[str, Any]:
         from airflow_provider_runs.models import RunStatus

@@ -145,6 +145,7 @@ class Poller:
         self._size = 0
         self._wheel: dict[int, list[_Watch]] = {}
         self._alarm: asyncio.TimerHandle | None = None
+        self._call_for_help: asyncio.TimerHandle | None = None
         self._queue: deque[_Batch] = deque()
         self._tasks: set[Task[None]] = set()
         self._workers = 0
@@ -189,7 +190,7 @@ class Poller:
 
     def _give_up(self, watch: _Watch, backend: Backend) -> None:
         """End a wait whose last look does not come: the server hangs, and so does the queue."""
-        words = f"the server leaves {WORKERS_IN_NEED} requests unanswered"
+        words = "the server leaves too many requests unanswered"
         conn_id = backend.settings.conn_id
         error = RunsTransportError(
             f"No look was possible in time (connection {conn_id!r}): {words}.",
@@ -200,8 +201,9 @@ class Poller:
 
     async def aclose(self) -> None:
         """End whatever is under way and let go of the HTTP client."""
-        if self._alarm:
-            self._alarm.cancel()
+        for timer in (self._alarm, self._call_for_help):
+            if timer:
+                timer.cancel()
         tasks = [*self._tasks, *([self._lookup] if self._lookup else [])]
         for task in tasks:
             task.cancel()
@@ -328,6 +330,10 @@ class Poller:
         group = self._groups.get(watch.group)
         if group is None:
             return
+        if watch.wait.deadline - time.time() < TICK:
+            # Its last look does not queue behind those that have the time to.
+            self._spawn(self._try(_Batch(self._loop.time(), [watch])))
+            return
         if group.batch is None:
             group.batch = _Batch(self._loop.time(), [], group)
             self._queue.append(group.batch)
@@ -342,17 +348,26 @@ class Poller:
         for _ in range(min(len(self._queue), most - self._workers)):
             self._workers += 1
             self._spawn(self._work())
+        if not need and self._call_for_help is None:
+            # Should all the workers hang, nothing else may happen that brings more of them.
+            self._call_for_help = self._loop.call_later(NEED, self._help, context=self._context)
+
+    def _help(self) -> None:
+        self._call_for_help = None
+        self._man()
 
     async def _work(self) -> None:
         try:
             while self._queue:
-                batch = self._queue.popleft()
-                try:
-                    await self._see(batch)
-                except Exception as error:  # noqa: BLE001 - each of them has failed
-                    self._fail(batch.watches, error)
+                await self._try(self._queue.popleft())
         finally:
             self._workers -= 1
+
+    async def _try(self, batch: _Batch) -> None:
+        try:
+            await self._see(batch)
+        except Exception as error:  # noqa: BLE001 - each of them has failed
+            self._fail(batch.watches, error)
 
     async def _see(self, batch: _Batch) -> None:
         """Look at the runs of a batch: at all of them at once, where that pays."""

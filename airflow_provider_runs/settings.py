@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_runs.base_url import read_base_url
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.text import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,6 +129,7 @@ class Settings:
 
     def scrub(self, text: str) -> str:
         """Return a text that came from outside with the key and the headers' values taken out."""
+        text = whole_text(text)
         # Headers may hold keys, but also words as common as "data", which are none.
         secrets = [value for value in self.headers.values() if len(value) >= 8]
         secrets += [self.key, urlsplit(self.proxy or "").password or ""]
@@ -178,6 +180,7 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
     try:
         url, port = urlsplit(text), urlsplit(text).port
         httpx.URL(text)  # each refuses what the other one lets pass
+        (url.hostname or "").encode("idna")  # as connecting does; it refuses an empty label
     except (ValueError, httpx.InvalidURL):
         return False
     return url.scheme in schemes and bool(url.hostname) and port != 0

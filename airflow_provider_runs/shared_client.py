@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["SharedClient"]
 
 
+#: Seconds for which a server that was asked too much is left alone where it names none.
+TOO_MANY = 1.0
+
+
 class SharedClient(httpx.AsyncClient):
     """A client that remembers for all its users how long its server wants to be left alone.
 
@@ -34,6 +38,8 @@ class SharedClient(httpx.AsyncClient):
 
         :raises httpx.RequestError: if no answer begins.
         """
+        if self.is_closed:
+            raise httpx.ConnectError("the connection was changed meanwhile")
         if auth or self._direct is None:
             return await self.send(request, stream=True, follow_redirects=False, auth=auth)
         # A third of the time of `send` goes into what these requests have no use for: cookies.
@@ -47,5 +53,9 @@ class SharedClient(httpx.AsyncClient):
 
     def heed(self, answer: Answer) -> None:
         """Take in what an answer says of the server's load."""
-        if answer.status_code in {429, 503} and (seconds := retry_after(answer.headers)):
-            self.quiet_until = max(self.quiet_until, time.time() + seconds)
+        if answer.status_code not in {429, 503}:
+            return
+        seconds = retry_after(answer.headers)
+        if seconds is None and answer.status_code == 429:
+            seconds = TOO_MANY
+        self.quiet_until = max(self.quiet_until, time.time() + (seconds or 0.0))

@@ -192,7 +192,7 @@ def table(report: Sequence[Swept]) -> str:
     rows = [("thread", "run", "before", "after", "age", "result")]
     rows += [
         (
-            line.thread_id,
+            str(line.thread_id),
             line.run_id or "-",
             line.before or "-",
             line.after or "-",

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 #: What an id is where a template had nothing to render.
-NO_ID = frozenset({None, "", "None"})
+NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
 #: Seconds beyond the trigger's own deadline after which Airflow ends the deferral: only a net,
 #: since it then tells neither the trigger nor the task what the run did.
 NET = 300.0

@@ -185,6 +185,11 @@ def _explained(settings: Settings) -> Iterator[None]:
             f"pip install 'httpx[socks]'. ({error})",
             conn_id=settings.conn_id,
         ) from error
+    except ValueError as error:
+        raise RunsConfigError(
+            f"Connection {settings.conn_id!r} has a proxy that this httpx cannot use: {error}",
+            conn_id=settings.conn_id,
+        ) from error
 
 
 class _Shared:

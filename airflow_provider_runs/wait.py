@@ -1,4 +1,4 @@
-"""Waiting until a run is final: the state machine, and the event that carries its end.
+"""Waiting until a run is final: the state machine. ``events`` has what carries its end.
 
 ``wait_for`` is a flow like those of ``client``: the operator, the sensor, the trigger and the hook
 all wait with it, blocking or not.
@@ -101,8 +101,11 @@ class Wait:
     def pauses(self) -> Iterator[float]:
         """Yield the pauses, in seconds: growing to the poll interval, each a little shortened.
 
-        The jitter keeps many waits that began together from asking together for ever.
+        The jitter keeps many waits that began together from asking together for ever. Pauses whose
+        first one is as long as the interval are all of that length.
         """
+        while self.first_interval == self.poll_interval:
+            yield self.poll_interval
         pause = min(self.first_interval or FIRST_INTERVAL, self.poll_interval)
         while True:
             yield pause * random.uniform(0.85, 1)  # noqa: S311 - jitter is no secret

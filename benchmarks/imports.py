@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 #: Interpreters per statement; in turns, so that a slow spell of the machine hits all of them.
 ROUNDS = 7
-OURS = tuple(f"airflow_provider_runs.{name}" for name in ("operators", "sensors", "triggers"))
+OURS = tuple(
+    f"airflow_provider_runs.{name}"
+    for name in ("notifications", "operators", "sensors", "triggers")
+)
 RIVAL = "airflow.providers.openai.operators.openai"
 INFO = "get_provider_info()"
 #: By what a line calls it: what runs before, and what is measured.

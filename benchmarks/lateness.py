@@ -26,7 +26,7 @@ from benchmarks.line import Line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-#: Seconds; the last is the default of the hook, the operator and the sensor.
+#: Seconds; the last is the default of the hook and the operator.
 POLL_INTERVALS = (1.0, 2.0, 5.0)
 #: Runs for each poll interval, whose ends are spread evenly over it.
 RUNS = 10

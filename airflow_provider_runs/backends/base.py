@@ -12,6 +12,7 @@ import httpx
 from airflow_provider_runs import __version__
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
+from airflow_provider_runs.text import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,6 +185,7 @@ class Backend:
         word, run_id = found.get("status"), found.get(self.id_field)
         if not isinstance(word, str) or not isinstance(run_id, str):
             raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
+        word = whole_text(word)
         status = RunStatus.of(self.statuses.get(word, word))
         return Glimpse(run_id, status, word, lambda: self.read_run(body))
 

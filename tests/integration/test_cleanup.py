@@ -192,3 +192,10 @@ def test_an_event_that_is_none_of_ours_fails_the_task(event):
 def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
     with pytest.raises(ValueError, match=name):
         CleanupRunsOperator(task_id="sweep", thread_ids=["thread_1"], **{name: value})
+
+
+def test_a_thread_that_is_none_loses_no_report(server, clean, thread):
+    run = server.create_run(thread)["id"]
+    report = clean(thread, None, on_error="warn")
+    assert report[run]["result"] == "cancelled"
+    assert report[None]["result"] == "error"

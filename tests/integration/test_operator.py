@@ -302,3 +302,19 @@ def test_the_pauses_can_be_pinned_to_one_length(server):
     assert (kwargs["first_interval"], kwargs["poll_interval"]) == (3, 3)
     with pytest.raises(ValueError, match="first_poll_interval"):
         CancelRunOperator(task_id="cancel", first_poll_interval=0, **ids)
+
+
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger failure"])
+def test_a_deferral_that_airflow_ended_is_followed_by_one_more_look(server, error):
+    run = server.create_run()
+    ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
+    resumed = "__fail__", {"error": error, "traceback": ["line"]}, {}
+
+    with pytest.raises(RunTimeout, match=r"is the triggerer up\? It is 'cancelling' now") as caught:
+        CancelRunOperator(task_id="cancel", **ids).resume_execution(*resumed)
+    assert caught.value.run["id"] == run["id"]
+
+    server.end(run["id"], "cancelled")
+    assert CancelRunOperator(task_id="again", **ids).resume_execution(*resumed)["id"] == run["id"]
+    missing = {**ids, "run_id": "run_nope", "on_missing": "succeed"}
+    assert CancelRunOperator(task_id="none", **missing).resume_execution(*resumed) is None

@@ -199,14 +199,15 @@ def test_waits_that_begin_together_are_spread(server):
     assert busiest <= 30  # two ticks have room for 16; a herd would be 60
 
 
-def test_a_pause_that_the_server_asks_one_for_holds_up_all(server):
+@pytest.mark.parametrize("headers", [{"retry-after": "1.2"}, {}], ids=["said", "not said"])
+def test_a_pause_that_the_server_needs_for_one_holds_up_all(server, headers):
     first, second = runs_on(server, None, 1) + runs_on(server, None, 1)
-    server.fault(Fault(status=429, headers={"retry-after": "1.2"}), path=first["id"], times=1)
+    server.fault(Fault(status=429, headers=headers), path=first["id"], times=1)
     begun = time.time()
     gather(follow(first), follow(second))
     refused = next(request for request in server.requests if request.status == 429)
     later = [request.at for request in server.requests if request.at > refused.at + 0.05]
-    assert min(later) - refused.at > 1.0
+    assert min(later) - refused.at > 0.9
     assert time.time() - begun < 10
 
 
@@ -308,3 +309,51 @@ def test_a_deadline_that_has_passed_leaves_one_look(server):
     ends = gather(follow(done, timeout=-60), follow(going, timeout=-60))
     assert ends[0].status == "completed"
     assert isinstance(ends[1], RunTimeout)
+
+
+def on_threads(server, count, **changes):
+    return [run for _ in range(count) for run in runs_on(server, None, 1, **changes)]
+
+
+def test_workers_that_all_hang_hold_up_nobody_else(server):
+    """Even where nothing else happens that could bring more of them."""
+    hung, healthy = on_threads(server, module.WORKERS), on_threads(server, 2, runs_for=0)
+    for run in hung:
+        server.fault(Fault(delay=8), path=run["id"], times=None)
+
+    async def later(run):
+        await asyncio.sleep(0.5)
+        return await follow(run, timeout=5)
+
+    waits = [follow(run, timeout=6) for run in hung] + [later(run) for run in healthy]
+    ends = gather(*waits)
+    assert [end.status for end in ends[module.WORKERS :]] == ["completed"] * 2
+
+
+def test_the_last_look_does_not_wait_for_those_that_the_server_wants_to_wait(server):
+    patient = on_threads(server, 40, runs_for=3)
+    (urgent,) = on_threads(server, 1, runs_for=1)
+    server.fault(Fault(status=429, headers={"retry-after": "6"}), path=patient[0]["id"])
+
+    async def later():
+        await asyncio.sleep(0.5)
+        return await follow(urgent, timeout=2)
+
+    begun = time.time()
+    ends = gather(*(follow(run) for run in patient), later())
+    assert [end.status for end in ends] == ["completed"] * 41
+    assert time.time() - begun > 6
+
+
+def test_a_connection_that_is_edited_ends_no_wait(server, connect, monkeypatch):
+    """What is under way on the old client is lost, and asked again on the new one."""
+    monkeypatch.setattr(module, "FRESH", 0.3)
+    (run,) = on_threads(server, 1, runs_for=3)
+    server.fault(Fault(delay=0.8), path=run["id"], times=3)
+
+    async def edit():
+        await asyncio.sleep(0.6)
+        connect(host=server.url, verify=False)
+
+    end, _ = gather(follow(run), edit())
+    assert end.status == "completed"

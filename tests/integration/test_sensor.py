@@ -194,10 +194,13 @@ def test_a_run_that_has_ended_or_is_missing_is_not_cancelled(server, sense):
     assert [request.method for request in server.requests if request.method == "POST"] == []
 
 
-def test_an_unusable_connection_is_no_reason_to_try_a_cancel(sense, connect):
+def test_with_an_unusable_connection_nothing_is_known_of_a_cancel(sense, connect):
     connect(host="ftp://x")
-    with pytest.raises(RunsConfigError):
+    with pytest.raises(RunsConfigError, match="Whether it could be cancelled is unknown"):
         sense({"id": "run_1", "thread_id": "thread_1"}, on_timeout="cancel")
+    with pytest.raises(RunsConfigError) as caught:
+        sense({"id": "run_1", "thread_id": "thread_1"})
+    assert "cancel" not in str(caught.value)
 
 
 # -- reschedule mode -------------------------------------------------------------------------------

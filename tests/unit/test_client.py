@@ -403,3 +403,17 @@ def test_a_404_of_a_gateway_is_not_a_missing_run(player, backend, answer, body):
 def test_requests_say_who_sends_them(player, backend, run_is):
     player.run(get_run(backend, REF), run_is("queued"))
     assert player.requests[0].headers["user-agent"].startswith("airflow-provider-runs/")
+
+
+def test_half_a_character_is_in_no_error(player, backend, answer):
+    body = b'{"error": {"message": "cut \\ud83d", "type": "invalid_request_error"}}'
+    with pytest.raises(RunsAPIError) as caught:
+        player.run(get_run(backend, REF), answer(400, body))
+    assert "cut ?" in str(caught.value)
+    assert str(caught.value).encode()
+
+
+def test_a_date_beyond_all_calendars_is_no_pause(player, backend, refusal, run_is):
+    late = refusal(429, retry_after="Fri, 31 Dec 9999 23:59:59 -9959")
+    run = player.run(get_run(backend, REF), late, run_is("queued"))
+    assert run.status == "queued"

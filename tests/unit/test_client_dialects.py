@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from types import SimpleNamespace
 
@@ -206,7 +207,8 @@ def test_busy_threads_are_listed_page_by_page(player, langgraph, answer):
         names += player.run(flow, answer(200, pages.pop(0)))
     assert names == [f"t{n}" for n in range(101)]
     assert [r.url.path for r in player.requests] == ["/threads/search"] * 2
-    assert player.requests[1].read() == b'{"status":"busy","limit":100,"offset":100}'
+    body = json.loads(player.requests[1].read())
+    assert body == {"status": "busy", "limit": 100, "offset": 100}
 
 
 def test_other_apis_cannot_list_threads(player, backend):

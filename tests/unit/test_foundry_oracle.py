@@ -29,14 +29,14 @@ NAMES = {"_models": sdk, "_types": sdk_types, "datetime": dt}
 Model = ToolDefinition.__base__
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=5,
 )
 LEAVES: dict[Any, st.SearchStrategy] = {
     str: st.text(),
     bool: st.booleans(),
-    int: st.integers(),
+    int: st.integers(-(2**63), 2**64 - 1),
     float: st.floats(allow_nan=False, allow_infinity=False),
     dt.datetime: st.integers(0, 2**33),  # epoch seconds
     type(None): st.none(),

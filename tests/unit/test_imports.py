@@ -23,6 +23,7 @@ LAYERS = (
         "metrics",
         "provider_info",
         "status",
+        "text",
         "watched",
     },
     {"", "models", "settings"},
@@ -145,7 +146,7 @@ def test_the_provider_info_costs_nothing_but_itself():
     assert news == {PACKAGE, f"{PACKAGE}.provider_info"}
 
 
-@pytest.mark.parametrize("name", ["operators", "sensors", "triggers"])
+@pytest.mark.parametrize("name", ["notifications", "operators", "sensors", "triggers"])
 def test_a_dag_file_loads_little_of_the_package(name):
     _, news = loaded("import airflow.sdk", f"import {PACKAGE}.{name}")
     heavy = {"models", "client", "hooks", "transport", "settings", "backends", "events", "wait"}

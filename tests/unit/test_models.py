@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from airflow_provider_runs.events import RunEvent
 from airflow_provider_runs.models import Run, RunRef, RunStatus
 
 #: The Run object of the Assistants API, v2.
@@ -59,7 +60,7 @@ FULL = {
 #: Without texts that a number's field takes for NaN or infinity: neither is JSON.
 texts = st.text().filter(lambda text: not text.lower().strip("+- \t\n").startswith(("nan", "inf")))
 texts |= st.sampled_from(["5", "-1.5", "true", "2026-01-02T03:04:05Z", "T"])
-leaves = st.none() | st.booleans() | st.integers() | texts
+leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | texts
 leaves |= st.floats(allow_nan=False, allow_infinity=False)
 json_values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
@@ -200,6 +201,17 @@ def test_what_json_has_no_number_for_is_nothing(number):
     run = Run.model_validate(body)
     assert run.temperature is None
     assert run.model_extra == {"more": {"x": [None, 1.5]}}
+
+
+def test_what_airflow_cannot_encode_is_made_what_it_can():
+    """Its triggerer would die of it, with all of its triggers."""
+    cut, long = "cut \ud83d", 2**64 + 7
+    body = {"id": "r", "status": "failed", "metadata": {cut: cut, "n": long, "m": -(2**63) - 1}}
+    run = Run.model_validate({**body, "last_error": {"code": 5**3000, "message": cut}})
+    assert run.metadata == {"cut ?": "cut ?", "n": str(long), "m": str(-(2**63) - 1)}
+    event = RunEvent.of(run).to_json()
+    assert json.loads(json.dumps(event, ensure_ascii=False).encode()) == event
+    assert event["run"]["last_error"] == {"code": None, "message": "cut ?"}
 
 
 def test_what_is_nested_too_deeply_is_left_out():

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 UNIONS = (Union, types.UnionType)
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=5,
 )
@@ -35,7 +35,10 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 LEAVES: dict[Any, tuple[st.SearchStrategy, st.SearchStrategy]] = {
     str: (st.text(), st.nothing()),
     bool: (st.booleans(), st.sampled_from(["true", "no", 0, 1])),
-    int: (st.integers(), st.integers().map(str) | st.integers(-(2**50), 2**50).map(float)),
+    int: (
+        st.integers(-(2**63), 2**64 - 1),
+        st.integers().map(str) | st.integers(-(2**50), 2**50).map(float),
+    ),
     float: (finite, finite.map(str) | st.integers(-9, 9)),
     object: (json_values, st.nothing()),
 }

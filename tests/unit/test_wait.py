@@ -88,6 +88,13 @@ def test_the_pauses_grow_to_the_interval_and_are_short_again_when_cancelling(
     assert 0.8 <= player.sleeps[-1] <= 1
 
 
+def test_pauses_that_begin_at_the_interval_have_one_length(player, backend, run_is):
+    replies = [run_is("in_progress")] * 5 + [run_is("completed")]
+    todo = wait(poll_interval=4, first_interval=4)
+    player.run(wait_for(backend, todo, LOG), *replies)
+    assert player.sleeps == [4] * 5
+
+
 def test_retry_after_makes_the_next_pause_longer(player, make_backend, run_is, refusal):
     replies = (refusal(429, retry_after="33"), run_is("completed"))
     player.run(wait_for(make_backend(max_retries=0), wait(), LOG), *replies)
