@@ -1,4 +1,7 @@
-"""Cancel what is still active when the DAG ends, in whatever way it ends."""
+"""Cancel what is still active when the tasks between are through, in whatever way they ended.
+
+Airflow runs no teardown after ``dagrun_timeout``, nor one whose only setup has failed.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,6 @@ with DAG(
         run_id=run["run_id"],
         thread_id=run["thread_id"],
         poll_interval=2,
-        on_missing="succeed",  # the start may have failed before there was a run
+        on_missing="succeed",  # the service may have deleted the run already
     ).as_teardown(setups=run)
     run >> wait >> stop
