@@ -19,7 +19,7 @@ import math
 import time
 from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -35,10 +35,11 @@ from airflow_provider_runs.errors import (
 )
 from airflow_provider_runs.transport import adrive, shared_client
 from airflow_provider_runs.wait import wait_for
+from airflow_provider_runs.watches import Batch, Group, Look, Watch, look
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.models import Glimpse, Run
@@ -59,71 +60,9 @@ WORKERS, WORKERS_IN_NEED, NEED = 8, 32, 1.0
 FRESH, REFUSED = 300.0, 5.0
 #: Seconds after its deadline at which a wait is ended without a last look.
 OVERRUN = 2 * LAST_LOOK
-#: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
-#: waits of a thread soon look together: of two crowds one is always early enough for the other.
-EARLY = 0.6
 #: Pages of a thread's runs that are read at most, and seconds for which no list is asked for after
 #: a server has refused one.
 PAGES, NO_LISTS = 2, 300.0
-
-
-class _Look:
-    """The step of a flow that wants to see its run."""
-
-
-def _look(*_: object, **__: object) -> Generator[Any, Any, Glimpse]:
-    return (yield _Look())  # type: ignore[no-any-return]  # the poller sends it
-
-
-class _Watch:
-    """One wait, and where its flow is."""
-
-    __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
-
-    def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
-        # Where a line is logged from tells the triggerer whose log it belongs in.
-        self.context = copy_context()
-        self.wait = wait
-        self.flow = flow
-        self.end = asyncio.get_running_loop().create_future()
-        self.wants = False  # whether it is to be shown its run now
-        self.pause = 0.0  # seconds
-        self.due = math.inf  # end of the pause, in the event loop's time
-        self.looking = False  # whether its step after the pause is a look
-
-    @property
-    def group(self) -> str:
-        """What it may share a list call with; without threads, only its own run."""
-        return self.wait.thread_id or self.wait.run_id
-
-    def may_look(self, now: float) -> bool:
-        """Whether it is pausing, but not for much longer."""
-        return self.looking and self.due - now < EARLY * self.pause
-
-
-class _Group:
-    """The waits for the runs of one thread, and the batch of them that is in the queue."""
-
-    __slots__ = ("batch", "watches")
-
-    def __init__(self) -> None:
-        self.watches: set[_Watch] = set()
-        self.batch: _Batch | None = None
-
-
-class _Batch:
-    """Waits that want to look.
-
-    :param since: since when they do, in the event loop's time.
-    :param group: theirs; ``None`` to fetch each run on its own.
-    """
-
-    __slots__ = ("group", "since", "watches")
-
-    def __init__(self, since: float, watches: list[_Watch], group: _Group | None = None) -> None:
-        self.since = since
-        self.watches = watches
-        self.group = group
 
 
 class Poller:
@@ -141,12 +80,12 @@ class Poller:
         self._room = SWEEP_ROOM if gate else LOOKS_PER_TICK
         self._loop = asyncio.get_running_loop()
         self._context = Context()  # nobody's: what is shared belongs in no task's log
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
         self._size = 0
-        self._wheel: dict[int, list[_Watch]] = {}
+        self._wheel: dict[int, list[Watch]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._call_for_help: asyncio.TimerHandle | None = None
-        self._queue: deque[_Batch] = deque()
+        self._queue: deque[Batch] = deque()
         self._tasks: set[Task[None]] = set()
         self._workers = 0
         self._sends = gate or asyncio.Semaphore(WORKERS)
@@ -172,8 +111,8 @@ class Poller:
                     raise
 
     async def _follow(self, backend: Backend, wait: Wait, log: Log) -> Run:
-        watch = _Watch(wait, wait_for(backend, wait, log, _look))
-        group = self._groups.setdefault(watch.group, _Group())
+        watch = Watch(wait, wait_for(backend, wait, log, look))
+        group = self._groups.setdefault(watch.group, Group())
         group.watches.add(watch)
         self._size += 1
         self._pause(watch, 0.0)
@@ -188,7 +127,7 @@ class Poller:
             if not group.watches:
                 self._groups.pop(watch.group, None)
 
-    def _give_up(self, watch: _Watch, backend: Backend) -> None:
+    def _give_up(self, watch: Watch, backend: Backend) -> None:
         """End a wait whose last look does not come: the server hangs, and so does the queue."""
         words = "the server leaves too many requests unanswered"
         conn_id = backend.settings.conn_id
@@ -244,7 +183,7 @@ class Poller:
 
     # -- the clock
 
-    def _pause(self, watch: _Watch, seconds: float) -> None:
+    def _pause(self, watch: Watch, seconds: float) -> None:
         """Let a wait go on after a pause, in the first tick from there that has room."""
         watch.pause, watch.due = seconds, self._loop.time() + seconds
         left = watch.wait.deadline - time.time()
@@ -276,7 +215,7 @@ class Poller:
 
     # -- the flows
 
-    def _go(self, watch: _Watch, move: Callable[[Any], Any], what: Any) -> None:
+    def _go(self, watch: Watch, move: Callable[[Any], Any], what: Any) -> None:
         """Move a wait on to its next step, and take that."""
         step = self._step(watch, move, what)
         if isinstance(step, Sleep):
@@ -284,11 +223,11 @@ class Poller:
         elif isinstance(step, Send):
             watch.looking = False
             self._spawn(self._send(watch, step))
-        elif isinstance(step, _Look):
+        elif isinstance(step, Look):
             watch.looking = watch.wants = True
             self._want(watch)
 
-    def _step(self, watch: _Watch, move: Callable[[Any], Any], what: Any) -> Any:
+    def _step(self, watch: Watch, move: Callable[[Any], Any], what: Any) -> Any:
         """Move a wait on and return its next step; ``None`` if it has ended."""
         watch.due, watch.wants = math.inf, False
         if watch.end.done():
@@ -301,7 +240,7 @@ class Poller:
             watch.end.set_exception(error)
         return None
 
-    async def _send(self, watch: _Watch, step: Send) -> None:
+    async def _send(self, watch: Watch, step: Send) -> None:
         """Send one of a wait's own requests, such as the cancel of its run."""
         try:
             answer = await adrive(_only(step), self._http(), self._sends)
@@ -311,7 +250,7 @@ class Poller:
             self._go(watch, watch.flow.send, answer)
         self._man()
 
-    def _show_all(self, group: _Group | None, runs: dict[str, Glimpse]) -> None:
+    def _show_all(self, group: Group | None, runs: dict[str, Glimpse]) -> None:
         """Show its run to each wait of a group that wants to look, or will before long."""
         now = self._loop.time()
         for watch in list(group.watches) if group else ():
@@ -326,16 +265,16 @@ class Poller:
 
     # -- the looks
 
-    def _want(self, watch: _Watch) -> None:
+    def _want(self, watch: Watch) -> None:
         group = self._groups.get(watch.group)
         if group is None:
             return
         if watch.wait.deadline - time.time() < TICK:
             # Its last look does not queue behind those that have the time to.
-            self._spawn(self._try(_Batch(self._loop.time(), [watch])))
+            self._spawn(self._try(Batch(self._loop.time(), [watch])))
             return
         if group.batch is None:
-            group.batch = _Batch(self._loop.time(), [], group)
+            group.batch = Batch(self._loop.time(), [], group)
             self._queue.append(group.batch)
         group.batch.watches.append(watch)
 
@@ -363,30 +302,30 @@ class Poller:
         finally:
             self._workers -= 1
 
-    async def _try(self, batch: _Batch) -> None:
+    async def _try(self, batch: Batch) -> None:
         try:
             await self._see(batch)
         except Exception as error:  # noqa: BLE001 - each of them has failed
             self._fail(batch.watches, error)
 
-    async def _see(self, batch: _Batch) -> None:
+    async def _see(self, batch: Batch) -> None:
         """Look at the runs of a batch: at all of them at once, where that pays."""
         if batch.group:
             try:
                 await self._share(batch.group, batch.watches)
             finally:
                 batch.group.batch = None  # until here, whoever wants to look joins this one
-        alike: dict[str, list[_Watch]] = {}
+        alike: dict[str, list[Watch]] = {}
         for watch in batch.watches:
             if watch.wants:
                 alike.setdefault(watch.wait.run_id, []).append(watch)
         if len(alike) == 1:
             await self._fetch(*alike.values())
         else:
-            self._queue.extend(_Batch(batch.since, watches) for watches in alike.values())
+            self._queue.extend(Batch(batch.since, watches) for watches in alike.values())
             self._man()
 
-    async def _share(self, group: _Group, watches: list[_Watch]) -> None:
+    async def _share(self, group: Group, watches: list[Watch]) -> None:
         """Show a group's waits their runs in a list; whoever still wants to look has to fetch.
 
         :raises RunsError: if a fetch would fail likewise.
@@ -405,7 +344,7 @@ class Poller:
             return
         self._show_all(group, runs)
 
-    async def _list(self, wanting: list[_Watch], count: int) -> dict[str, Glimpse]:
+    async def _list(self, wanting: list[Watch], count: int) -> dict[str, Glimpse]:
         """Return the newest runs of a thread by their ids, until all that are wanted are there."""
         ids = {watch.wait.run_id for watch in wanting}
         deadline = min(watch.wait.deadline for watch in wanting)
@@ -418,7 +357,7 @@ class Poller:
                 break
         return runs
 
-    async def _fetch(self, watches: list[_Watch]) -> None:
+    async def _fetch(self, watches: list[Watch]) -> None:
         """Look at one run for all that wait for it."""
         wait = watches[0].wait
         deadline = min(watch.wait.deadline for watch in watches)
@@ -426,7 +365,7 @@ class Poller:
         run = await adrive(flow, self._http(), self._gate)
         self._show_all(self._groups.get(watches[0].group), {run.id: run})
 
-    def _fail(self, watches: list[_Watch], error: Exception) -> None:
+    def _fail(self, watches: list[Watch], error: Exception) -> None:
         for watch in watches:
             if watch.wants:
                 own = error.adding("") if isinstance(error, RunsError) else error

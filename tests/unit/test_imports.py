@@ -35,7 +35,7 @@ LAYERS = (
     {"failures"},
     {"client"},
     {"shared_client", "wait"},
-    {"transport"},
+    {"transport", "watches"},
     {"lifeline", "poller"},
     {"sweep"},
     {"connection"},

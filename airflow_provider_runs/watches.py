@@ -1,0 +1,81 @@
+"""The waits of a poller: where each of them is, and which look together."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from airflow_provider_runs.client import Flow
+    from airflow_provider_runs.models import Glimpse, Run
+    from airflow_provider_runs.wait import Wait
+
+__all__ = ["Batch", "Group", "Look", "Watch", "look"]
+
+#: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
+#: waits of a thread soon look together: of two crowds one is always early enough for the other.
+EARLY = 0.6
+
+
+class Look:
+    """The step of a flow that wants to see its run."""
+
+
+def look(*_: object, **__: object) -> Generator[Any, Any, Glimpse]:
+    """Look at a run as a poller does it: by asking for that."""
+    return (yield Look())  # type: ignore[no-any-return]  # the poller sends it
+
+
+class Watch:
+    """One wait, and where its flow is."""
+
+    __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
+
+    def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
+        # Where a line is logged from tells the triggerer whose log it belongs in.
+        self.context = copy_context()
+        self.wait = wait
+        self.flow = flow
+        self.end = asyncio.get_running_loop().create_future()
+        self.wants = False  # whether it is to be shown its run now
+        self.pause = 0.0  # seconds
+        self.due = math.inf  # end of the pause, in the event loop's time
+        self.looking = False  # whether its step after the pause is a look
+
+    @property
+    def group(self) -> str:
+        """What it may share a list call with; without threads, only its own run."""
+        return self.wait.thread_id or self.wait.run_id
+
+    def may_look(self, now: float) -> bool:
+        """Whether it is pausing, but not for much longer."""
+        return self.looking and self.due - now < EARLY * self.pause
+
+
+class Group:
+    """The waits for the runs of one thread, and the batch of them that is in the queue."""
+
+    __slots__ = ("batch", "watches")
+
+    def __init__(self) -> None:
+        self.watches: set[Watch] = set()
+        self.batch: Batch | None = None
+
+
+class Batch:
+    """Waits that want to look.
+
+    :param since: since when they do, in the event loop's time.
+    :param group: theirs; ``None`` to fetch each run on its own.
+    """
+
+    __slots__ = ("group", "since", "watches")
+
+    def __init__(self, since: float, watches: list[Watch], group: Group | None = None) -> None:
+        self.since = since
+        self.watches = watches
+        self.group = group
