@@ -62,6 +62,9 @@ def test_the_example_interrupts_one_run_and_rolls_the_other_back(
     airflow: LocalAirflow, agents: AgentServer
 ) -> None:
     dag_run = airflow.trigger("example_langgraph", {"assistant_id": "sleeper"})
+    airflow.wait_for_task("example_langgraph", dag_run, "start_run", {"success"}, timeout=120)
+    with silent(agents):  # so that there is something to wait for
+        airflow.wait_for_task("example_langgraph", dag_run, "cancel_run", {"deferred"}, timeout=120)
 
     state = airflow.wait_for_dag_run("example_langgraph", dag_run, timeout=180)
 
@@ -70,6 +73,7 @@ def test_the_example_interrupts_one_run_and_rolls_the_other_back(
 
     log = airflow.log("example_langgraph", dag_run, "cancel_run")
     assert state == "success", log
+    assert airflow.was_deferred("example_langgraph", dag_run, "cancel_run")
     assert "is cancelled" in log
     run, interrupted = result("start_run"), result("cancel_run")
     assert (interrupted["id"], interrupted["raw_status"]) == (run["run_id"], "interrupted")
