@@ -90,7 +90,7 @@ class Answer:
         :raises ValueError: if the content is no JSON.
         """
         with suppress(ValueError):
-            return from_json(self.content)  # several times faster
+            return from_json(self.content)  # faster, but refuses halves of characters
         try:
             return json.loads(self.content)
         except RecursionError as error:
@@ -138,8 +138,8 @@ def list_runs(
     """
     listed: set[str] = set()
 
-    def read(answer: Answer, cursor: str | None) -> Page[Run]:
-        page = backend.read_page(answer.body(), cursor)
+    def read(body: Any, cursor: str | None) -> Page[Run]:
+        page = backend.read_page(body, cursor)
         runs = [backend.read_run(item) for item in page.items]
         # A run that starts meanwhile shifts the pages of a server that counts from the newest.
         fresh = [run for run in runs if run.id not in listed]
@@ -162,8 +162,8 @@ def glimpse_runs(
     :raises RunsError: by a flow, if there is no usable answer.
     """
 
-    def read(answer: Answer, cursor: str | None) -> Page[Glimpse]:
-        page = backend.read_page(answer.body(), cursor, limit)
+    def read(body: Any, cursor: str | None) -> Page[Glimpse]:
+        page = backend.read_page(body, cursor, limit)
         return Page([backend.glimpse(item) for item in page.items], page.cursor)
 
     def call(cursor: str | None) -> Call:
@@ -179,17 +179,13 @@ def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator
     :raises RunsConfigError: by a flow, if the API cannot list threads.
     :raises RunsError: by a flow, if there is no usable answer.
     """
-
-    def read(answer: Answer, cursor: str | None) -> Page[str]:
-        return backend.read_threads(answer.body(), cursor)
-
-    return _pages(backend, backend.busy_threads, read, deadline)
+    return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
 
 
 def _pages(
     backend: Backend,
     call: Callable[[str | None], Call],
-    read: Callable[[Answer, str | None], Page[T]],
+    read: Callable[[Any, str | None], Page[T]],
     deadline: float | None,
 ) -> Iterator[Flow[list[T]]]:
     cursor: str | None = None
@@ -199,7 +195,7 @@ def _pages(
         nonlocal cursor
         asked = cursor
         seen.add(asked)
-        flow = _call(backend, call(asked), lambda answer: read(answer, asked), deadline)
+        flow = _call(backend, call(asked), lambda a: read(a.body(), asked), deadline)
         page = yield from _or_missing(backend, flow, deadline)
         cursor = page.cursor
         return page.items

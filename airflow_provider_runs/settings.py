@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.forms import ConnectionForm
 
-__all__ = ["ConnectionLike", "Settings"]
+__all__ = ["ConnectionLike", "Settings", "is_url"]
 
 #: Python types for the JSON types of the form; pydantic turns the text of a URI into them.
 _TYPES: dict[str, TypeAdapter[Any]] = {
@@ -105,7 +105,7 @@ class Settings:
         values["headers"] = _headers(values["headers"] or {}, fail)
         shared = {name: values.pop(name) for name in _SHARED}
         for name, schemes in (("console_url", _HTTP), ("proxy", _PROXIES)):
-            if shared[name] and not _is_url(shared[name], schemes):
+            if shared[name] and not is_url(shared[name], schemes):
                 raise fail(f"has a field {name!r} that is no URL with {' or '.join(schemes)}")
         try:
             base_url = read_base_url(
@@ -113,7 +113,7 @@ class Settings:
             )
         except ValueError as error:
             raise fail(str(error)) from None
-        if not _is_url(base_url, _HTTP):
+        if not is_url(base_url, _HTTP):
             raise fail("has a host that is no http or https URL")
         return cls(conn_id=conn.conn_id, base_url=base_url, key=key, options=values, **shared)
 
@@ -176,7 +176,8 @@ _HTTP = ("http", "https")
 _PROXIES = (*_HTTP, "socks5", "socks5h")
 
 
-def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
+def is_url(text: str, schemes: tuple[str, ...]) -> bool:
+    """Return whether a text is a URL of one of the schemes, with a host that can be called."""
     try:
         url, port = urlsplit(text), urlsplit(text).port
         httpx.URL(text)  # each refuses what the other one lets pass

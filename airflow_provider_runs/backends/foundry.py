@@ -7,11 +7,11 @@ Source: https://learn.microsoft.com/azure/ai-foundry/agents/ (as of 2026) and th
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
 from airflow_provider_runs.entra import Entra
 from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
+from airflow_provider_runs.settings import is_url
 
 if TYPE_CHECKING:
     from airflow_provider_runs.settings import Settings
@@ -83,7 +83,7 @@ class FoundryBackend(AssistantsBackend):
                 f"there is a password, which credential {kind!r} does not use: empty it, or choose "
                 "'api_key' or 'client_secret'"
             )
-        if options["authority"] and not _is_https(options["authority"]):
+        if options["authority"] and not is_url(options["authority"], ("https",)):
             raise self._config_error("the authority must be an https URL")
 
     def headers(self) -> dict[str, str]:
@@ -95,11 +95,3 @@ class FoundryBackend(AssistantsBackend):
         """Return what fetches and renews Entra ID tokens, unless there is an API key."""
         by_key = self.settings.options["credential"] == "api_key"
         return None if by_key else Entra(self.settings)
-
-
-def _is_https(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    return url.scheme == "https" and bool(url.hostname)
