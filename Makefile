@@ -4,17 +4,20 @@
 # A Python >= 3.11 to make .venv with; by default the first of python3, python3.13 … python3.11.
 PYTHON ?=
 # The run server or compatible service that `make demo` talks to; by default it starts its own.
-# A key goes in the environment variable API_KEY, which keeps it out of the list of processes.
+# A key goes in the environment variable API_KEY, which keeps it out of the list of processes. It is
+# reached by the environment's proxy, if any; nothing else here uses one, but to install packages.
 URL ?=
 # Whose API `make demo` speaks, assistants or langgraph; by default assistants.
 BACKEND ?=
 # Options of `make bench`; BENCH=--help lists them.
 BENCH ?=
 
-# Airflow must not make its home in ~/airflow.
+# What starts an Airflow gives it a home of its own, see dev/own_environment.py; but should anything
+# else import Airflow, it must not make its home in ~/airflow.
 export AIRFLOW_HOME := $(CURDIR)/.airflow
 
-RUN := .venv/bin/python
+# With -E no PYTHONPATH and the like of the caller's changes what is run.
+RUN := .venv/bin/python -E
 READY := .venv/.ready
 READY_OLDEST := .venv-oldest/.ready
 READY_BENCH := .venv-bench/.ready
@@ -58,8 +61,7 @@ test: $(READY) ## unit and integration tests, with the gate on branch coverage
 	$(RUN) -m pytest tests/unit tests/integration tests/testing tests/packaging $(ABREAST) --cov
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
-	AIRFLOW_HOME='$(AIRFLOW_HOME)/oldest' .venv-oldest/bin/python -m pytest tests/unit tests/integration \
-		$(ABREAST)
+	.venv-oldest/bin/python -E -m pytest tests/unit tests/integration $(ABREAST)
 
 test-langgraph: $(READY) $(READY_LANGGRAPH) ## tests with a real LangGraph Agent Server; a few minutes
 	$(RUN) -m pytest tests/agent_server -n 2 --dist loadfile

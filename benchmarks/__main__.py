@@ -7,12 +7,14 @@ machine moves both. Nothing here passes or fails: targets stand beside the numbe
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmarks import bulk, imports, lateness, waits
 from benchmarks.line import table
 from benchmarks.options import read_options
+from dev.own_environment import use_own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,6 +41,7 @@ def main() -> int:
     """Measure everything, print the table and return the exit code, 0."""
     options = read_options()
     with TemporaryDirectory(prefix="runs-bench-") as home:
+        use_own_environment(Path(home))
         parts: dict[str, Callable[[], Iterable[Line]]] = {
             "imports": lambda: imports.measure(home),
             "lateness": lambda: lateness.measure(home),

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from typing import TYPE_CHECKING
+
+from dev.own_environment import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
-
-# A developer's own Airflow must not leak into the one under test.
-FOREIGN = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 
 
 def environment(
@@ -33,13 +31,8 @@ def environment(
     :param sql_alchemy_conn: database, ``None`` for SQLite in ``home``.
     :param extra: wins over everything else.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    database = sql_alchemy_conn or f"sqlite:///{home / 'airflow.db'}"
     return {
-        **inherited,
-        **_without_proxy(inherited),
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+        **own_environment(home, database=sql_alchemy_conn),
         **_settings(base_url, dags),
         **extra,
     }
@@ -82,10 +75,3 @@ def _bundles(dags: Sequence[Path]) -> str:
             for number, folder in enumerate(dags, start=1)
         ]
     )
-
-
-def _without_proxy(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Keep the talk between the components, all of it on loopback, away from a proxy."""
-    known = inherited.get("no_proxy") or inherited.get("NO_PROXY")
-    hosts = ",".join(filter(None, [known, "127.0.0.1", "localhost"]))
-    return {"no_proxy": hosts, "NO_PROXY": hosts}

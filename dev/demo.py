@@ -3,7 +3,8 @@
 ``make demo`` runs it on the embedded server; ``make demo BACKEND=langgraph`` on a LangGraph Agent
 Server that it starts; ``make demo URL=https://… `` on a real one, with its key in the environment
 variable API_KEY. Airflow runs the example DAG in a process of its own, with a home and a database
-that are thrown away; what is printed here is read from that process's log.
+that are thrown away; what is printed here is read from that process's log. Nothing of an Airflow
+that the caller's environment names is used, nor are its proxies and certificates, save for a URL.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing import RunScript, RunServer
+from dev.own_environment import use_own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,10 +133,10 @@ def main() -> int:
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="runs-demo-"))
+        use_own_environment(Path(home), outside=bool(options.url))
         stage = stack.enter_context(BACKENDS[options.backend](options.url))
         env = {
             **os.environ,
-            "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             f"AIRFLOW_CONN_{stage.conn_id.upper()}": stage.connection,

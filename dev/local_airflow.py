@@ -54,7 +54,7 @@ class LocalAirflow(AirflowRest):
 
     :param home: becomes ``AIRFLOW_HOME``. A folder that was used before is migrated and goes on.
     :param dags: folders with DAGs, each a DAG bundle.
-    :param env: environment of all components in addition to this process's own, such as
+    :param env: environment of all components in addition to `own_environment`, such as
         ``AIRFLOW_CONN_RUNS_DEFAULT``; ``AIRFLOW__…`` settings here win over those made here.
     :param sql_alchemy_conn: the database, such as ``postgresql+psycopg2://…``; by default SQLite
         in ``home``.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from dev.foreign_environment import ForeignAirflow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -74,10 +76,22 @@ def test_a_killed_triggerer_is_replaced(airflow: LocalAirflow) -> None:
 
 
 @pytest.fixture
-def make_airflow(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> ForeignAirflow:
+    """Another Airflow, which the environment of `make airflow` names."""
+    return ForeignAirflow(tmp_path_factory.mktemp("theirs"))
+
+
+@pytest.fixture
+def make_airflow(tmp_path: Path, foreign: ForeignAirflow) -> Iterator[subprocess.Popen[str]]:
     """Start what `make airflow` runs, in a home of its own."""
-    command = [sys.executable, "-m", "dev.run_airflow", "--home", str(tmp_path), "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    options = ["--home", str(tmp_path), "--port", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-E", "-m", "dev.run_airflow", *options],
+        cwd=ROOT,
+        env=foreign.environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         yield process
         process.terminate()  # not SIGKILL, which would leave Airflow behind
 
@@ -98,8 +112,9 @@ def _starting(_process: subprocess.Popen[str], home: Path) -> bool:
         pytest.param(_starting, signal.SIGTERM, id="sigterm-during-the-start"),
     ],
 )
-def test_stopping_leaves_no_process(
+def test_stopping_leaves_no_process_and_the_callers_airflow_as_it_was(
     make_airflow: subprocess.Popen[str],
+    foreign: ForeignAirflow,
     tmp_path: Path,
     moment: Callable[[subprocess.Popen[str], Path], bool],
     signal_number: int,
@@ -117,6 +132,8 @@ def test_stopping_leaves_no_process(
     assert make_airflow.wait(30) == 0
     assert [child for child in children if _lives(child)] == []
     assert [other for other in psutil.process_iter() if _has_home(other, tmp_path)] == []
+    assert (tmp_path / "airflow.db").exists()
+    assert foreign.touched() == []
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -148,12 +148,13 @@ def test_the_end_of_a_forked_child_is_not_the_end_of_the_task(server, run):
 
 
 SCRIPT = """
-import signal, sys, time
+import os, signal, sys, time
 from airflow_provider_runs.hooks import RunsHook
 
 handled = sys.argv[1] == "handled"
 if handled:
-    signal.signal(signal.SIGTERM, lambda *_: print("handler called", flush=True))
+    # Not `print`, which must not be called anew while the one below still flushes.
+    signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"handler called\\n"))
 elif sys.argv[1] == "ignored":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with RunsHook().cancel_on_exit(*sys.argv[2:]):
