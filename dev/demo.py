@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing import RunScript, RunServer
+from dev.airflow_log import why
 from dev.own_environment import use_own_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 DAGS = ROOT / "example_dags"
@@ -145,15 +146,25 @@ def main() -> int:
             "NO_COLOR": "1",
         }
         print(f"Run server: {stage.url}\nPreparing a throw-away Airflow database …", flush=True)
-        subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=env,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT,
-        )
+        if not migrate(env):
+            return 1
         print(f"Running the DAG {stage.dag} …\n", flush=True)
         return run_dag(stage, env)
+
+
+def migrate(env: dict[str, str]) -> bool:
+    """Make the database; return whether that worked, and print why if not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env=env,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        print_failure("`airflow db migrate` failed", done.stdout.splitlines())
+    return not done.returncode
 
 
 def run_dag(stage: Stage, env: dict[str, str]) -> int:
@@ -176,7 +187,7 @@ def run_dag(stage: Stage, env: dict[str, str]) -> int:
                 print(f"{now:6.1f} s  {told}", flush=True)
     cancelled = seen and all(run.after == "cancelled" for run in seen.values())
     if child.returncode or not cancelled:
-        print("".join(log[-80:]), "The demo failed; above is the end of Airflow's log.", sep="\n")
+        print_failure("The DAG failed" if child.returncode else "Not all runs were cancelled", log)
         return 1
     print_table(seen)
     return ask_the_server(stage, seen)
@@ -201,6 +212,11 @@ def read_line(line: str, seen: dict[str, Seen], now: float) -> str | None:
             run.final_at = now
         return f"Run '{match[1]}' is {match[3]}"
     return None
+
+
+def print_failure(what: str, log: Sequence[str]) -> None:
+    """Print what failed, and what Airflow's log says of why."""
+    print(f"\n{what}. Airflow's log says:\n", *why(log), "\nThe demo failed.", sep="\n")
 
 
 def print_table(seen: dict[str, Seen]) -> None:

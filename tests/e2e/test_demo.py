@@ -1,21 +1,34 @@
-"""The demo, run as `make demo` runs it."""
+"""The demo, run as `make demo` runs it: always in the environment of another Airflow."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from airflow_provider_runs.testing import Fault, RunServer
+from dev.demo import migrate
 from dev.foreign_environment import ForeignAirflow
+from dev.own_environment import own_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def demo(foreign: ForeignAirflow, *options: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def foreign(tmp_path: Path) -> ForeignAirflow:
+    return ForeignAirflow(tmp_path)
+
+
+def demo(
+    foreign: ForeignAirflow, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-E", "-m", "dev.demo", *options],
         cwd=ROOT,
-        env=foreign.environment(),
+        env={**foreign.environment(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -23,11 +36,43 @@ def demo(foreign: ForeignAirflow, *options: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_it_cancels_both_runs_and_leaves_the_callers_airflow_alone(tmp_path: Path) -> None:
-    foreign = ForeignAirflow(tmp_path)
-
+def test_it_cancels_both_runs_and_leaves_the_callers_airflow_alone(foreign: ForeignAirflow) -> None:
     done = demo(foreign)
 
     assert done.returncode == 0, done.stdout
     assert len([line for line in done.stdout.splitlines() if line.endswith("is cancelled")]) == 2
     assert foreign.touched() == []
+
+
+def test_a_server_that_refuses_makes_it_fail_and_say_why(foreign: ForeignAirflow) -> None:
+    with RunServer(api_key="right-key") as server:
+        done = demo(foreign, "--url", server.url, API_KEY="wrong-key")
+
+    assert done.returncode == 1
+    _, _, end = done.stdout.partition("The DAG failed. Airflow's log says:")
+    assert "401 Unauthorized" in end
+    assert "example_cancel_run.py" in end
+    assert len(end.splitlines()) < 20
+    assert "wrong-key" not in done.stdout
+    assert foreign.touched() == []
+
+
+def test_a_server_that_cancels_nothing_makes_it_fail_and_say_why(foreign: ForeignAirflow) -> None:
+    with RunServer() as server:
+        server.fault(Fault(status=403), method="POST", path="/cancel", times=None)
+        done = demo(foreign, "--url", server.url, API_KEY="any")
+
+    assert done.returncode == 1
+    begin, _, end = done.stdout.partition("The DAG failed. Airflow's log says:")
+    assert len(re.findall("Started run", begin)) == 2
+    assert re.search(r"RunsAuthError: Could not cancel run .*refused with status 403", end)
+
+
+def test_a_database_that_cannot_be_made_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = f"sqlite:///{tmp_path}/none/airflow.db"
+    assert not migrate(own_environment(tmp_path, database=nowhere))
+    said = capsys.readouterr().out
+    assert "`airflow db migrate` failed" in said
+    assert "unable to open database file" in said
