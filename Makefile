@@ -27,11 +27,11 @@ ABREAST := -n 4 --dist loadfile
 PINS := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow check format lint types test test-oldest test-langgraph e2e e2e-full pictures \
-	bench provider-info requirements clean
+.PHONY: help demo airflow check format lint types test test-oldest test-environment test-langgraph \
+	e2e e2e-full pictures bench provider-info requirements clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(READY) ## cancel runs and wait until they have ended; options: BACKEND=langgraph, URL=, API_KEY
 	@$(RUN) -m dev.demo $(if $(BACKEND),--backend '$(BACKEND)') $(if $(URL),--url '$(URL)')
@@ -62,6 +62,11 @@ test: $(READY) ## unit and integration tests, with the gate on branch coverage
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
 	.venv-oldest/bin/python -E -m pytest tests/unit tests/integration $(ABREAST)
+
+test-environment: $(READY) ## demo and unit tests in the shell of somebody who has an Airflow already
+	$(RUN) -m dev.foreign_environment $(MAKE) demo
+	# Without -E, as one calls pytest by hand.
+	$(RUN) -m dev.foreign_environment .venv/bin/python -m pytest tests/unit $(ABREAST)
 
 test-langgraph: $(READY) $(READY_LANGGRAPH) ## tests with a real LangGraph Agent Server; a few minutes
 	$(RUN) -m pytest tests/agent_server -n 2 --dist loadfile

@@ -32,6 +32,18 @@ def called(foreign, monkeypatch):
     return str(foreign.folder)
 
 
+@pytest.fixture
+def ours(tmp_path):
+    """Return a function that gives the environments of the demo and of a whole Airflow."""
+
+    def ours():
+        whole = environment(tmp_path, "http://a:1", dags=(), sql_alchemy_conn=None, extra={})
+        del whole["AIRFLOW__API_AUTH__JWT_SECRET"]  # made anew each time
+        return own_environment(tmp_path), whole
+
+    return ours
+
+
 def in_foreign(foreign, *command):
     env = {**foreign.environment(), "PYTEST_ADDOPTS": "-q -p no:cacheprovider"}
     done = subprocess.run(
@@ -42,13 +54,19 @@ def in_foreign(foreign, *command):
     return done.stdout
 
 
-@pytest.mark.usefixtures("called")
 @pytest.mark.parametrize("name", VARIABLES)
-def test_no_variable_of_the_callers_airflow_is_left(name, tmp_path):
-    theirs = os.environ[name]
-    assert own_environment(tmp_path).get(name) != theirs
-    components = environment(tmp_path, "http://a:1", dags=(), sql_alchemy_conn=None, extra={})
-    assert components.get(name) != theirs
+def test_no_variable_of_a_callers_airflow_changes_anything(name, ours, foreign, monkeypatch):
+    monkeypatch.delenv(name, raising=False)
+    alone = ours()
+    monkeypatch.setenv(name, foreign.variables[name])
+    assert ours() == alone
+
+
+def test_nor_do_all_of_them_together(ours, foreign, monkeypatch):
+    alone = ours()
+    for name, value in foreign.variables.items():
+        monkeypatch.setenv(name, value)
+    assert ours() == alone
 
 
 @pytest.mark.parametrize(
