@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from zipfile import ZipFile
 import pytest
 
 import airflow_provider_runs
+from dev.own_environment import own_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +32,10 @@ METADATA = f"{PACKAGE}-{VERSION}.dist-info"
 
 def run(*command: str | Path, cwd: Path) -> str:
     """Run a command as a user would who knows nothing of the source tree; return its output."""
-    ours = ("PYTHON", "AIRFLOW")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     process = subprocess.run(
         command,
         cwd=cwd,
-        env={**env, "AIRFLOW_HOME": str(cwd / "airflow")},
+        env=own_environment(cwd / "airflow"),
         capture_output=True,
         text=True,
         check=False,
