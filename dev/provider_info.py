@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_runs.backends import BACKENDS
+from dev.own_environment import use_own_environment
 
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "airflow_provider_runs"
 NAME = "Runs"
 HEADER = '''"""What Airflow asks of a provider. Made by `make provider-info`: do not edit."""
@@ -21,6 +22,8 @@ PROVIDER_INFO = '''
 
 def build() -> dict[str, Any]:
     """Return the provider info for the backends as they are."""
+    # Here, since what they import may come to import Airflow: see below.
+    from airflow_provider_runs.backends import BACKENDS
 
     def modules(module: str) -> list[dict[str, Any]]:
         return [{"integration-name": NAME, "python-modules": [f"{PACKAGE}.{module}"]}]
@@ -52,4 +55,5 @@ def source() -> str:
 
 
 if __name__ == "__main__":
+    use_own_environment(ROOT / ".airflow")
     Path(sys.argv[1]).write_text(source(), encoding="utf-8")
