@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncGenerator, AsyncIterator, Generator
 
-    from airflow_provider_runs.settings import Settings
+    from airflow_provider_runs.connections.settings import Settings
 
 __all__ = ["Entra", "TokenUnavailable"]
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.client import Flow
-    from airflow_provider_runs.forms import ConnectionForm
+    from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.models import Run
 
 metrics.report_to(Stats)

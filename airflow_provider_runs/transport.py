@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.connections.settings import Settings
     from airflow_provider_runs.fast import FastTransport
-    from airflow_provider_runs.settings import Settings
 
 __all__ = ["adrive", "drive", "make_client", "shared_client", "shared_clients"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.backends.base import PAGE_SIZE, Call, Page
 from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
-from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
+from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef

@@ -17,8 +17,8 @@ from airflow_provider_runs.text import whole_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_runs.forms import ConnectionForm
-    from airflow_provider_runs.settings import Settings
+    from airflow_provider_runs.connections.forms import ConnectionForm
+    from airflow_provider_runs.connections.settings import Settings
 
 __all__ = ["PAGE_SIZE", "ROLLBACK", "Backend", "Call", "Page", "segment"]
 

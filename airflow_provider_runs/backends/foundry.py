@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
+from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
+from airflow_provider_runs.connections.settings import is_url
 from airflow_provider_runs.entra import Entra
-from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
-from airflow_provider_runs.settings import is_url
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.settings import Settings
+    from airflow_provider_runs.connections.settings import Settings
 
 __all__ = ["FoundryBackend"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_provider_runs.backends.base import PAGE_SIZE, ROLLBACK, Backend, Call, Page
-from airflow_provider_runs.forms import COMMON_FIELDS, ConnectionForm, field
+from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
 from airflow_provider_runs.models import Run
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_runs.backends.base import Backend
-from airflow_provider_runs.forms import field
+from airflow_provider_runs.connections.forms import field
 
 __all__ = ["OPENAI_FIELDS", "OpenAIBackend"]
 

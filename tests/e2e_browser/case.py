@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.forms import ConnectionForm
+    from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.testing import RunServer
     from dev.airflow_rest import AirflowRest
 

@@ -14,7 +14,7 @@ from airflow_provider_runs.backends import LangGraphBackend
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-    from airflow_provider_runs.forms import ConnectionForm
+    from airflow_provider_runs.connections.forms import ConnectionForm
     from dev.local_airflow import LocalAirflow
     from tests.e2e_browser.case import Case
     from tests.e2e_browser.connection_pages import ConnectionDialog, ConnectionList

@@ -13,7 +13,7 @@ import time_machine
 
 from airflow_provider_runs.backends import AssistantsBackend
 from airflow_provider_runs.client import Answer, Flow, Send
-from airflow_provider_runs.settings import Settings
+from airflow_provider_runs.connections.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from airflow_provider_runs import __version__
 from airflow_provider_runs.backends import AssistantsBackend, backend_for
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 
 T = TypeVar("T")
 

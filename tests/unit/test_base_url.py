@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import AssistantsBackend
-from airflow_provider_runs.base_url import read_base_url
-from airflow_provider_runs.settings import Settings
+from airflow_provider_runs.connections.base_url import read_base_url
+from airflow_provider_runs.connections.settings import Settings
 
 FORM = AssistantsBackend.form
 

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
 from airflow_provider_runs.client import busy_threads, cancel_run, get_run, list_runs
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -19,7 +20,6 @@ from airflow_provider_runs.errors import (
     RunTimeout,
 )
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 from airflow_provider_runs.wait import Wait, look_once, wait_for
 
 NOW = 1_800_000_000.0

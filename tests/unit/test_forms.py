@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_runs.backends import BACKENDS, AssistantsBackend
-from airflow_provider_runs.forms import COMMON_FIELDS, field
+from airflow_provider_runs.connections.forms import COMMON_FIELDS, field
 
 ROOT = Path(__file__).parents[2]
 FORMS = [pytest.param(backend.form, id=backend.form.conn_type) for backend in BACKENDS]

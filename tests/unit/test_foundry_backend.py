@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_runs.backends import FoundryBackend, backend_for
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.entra import Entra
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 
 HOST = "https://me.services.ai.azure.com/api/projects/demo"
 REF = RunRef("run_1", "thread_1")

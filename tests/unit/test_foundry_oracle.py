@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import FoundryBackend
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.models import Run, RunStatus
-from airflow_provider_runs.settings import Settings
 
 pytest.importorskip("azure.ai.agents")
 

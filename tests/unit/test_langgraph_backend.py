@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_runs.backends import LangGraphBackend, backend_for
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 
 RUN = "0190d5b2-0000-7000-8000-000000000001"
 THREAD = "0190d5b2-0000-7000-8000-00000000000a"

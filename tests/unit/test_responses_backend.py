@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import ResponsesBackend, backend_for
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.settings import Settings
 
 BASE = "https://gateway.example/base/v1"
 REF = RunRef("resp_1")

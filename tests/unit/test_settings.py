@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.settings import Settings
 
 FORM = AssistantsBackend.form
 KEY = "sk-0123456789"

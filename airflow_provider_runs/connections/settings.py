@@ -11,14 +11,14 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_runs.base_url import read_base_url
+from airflow_provider_runs.connections.base_url import read_base_url
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.text import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_runs.forms import ConnectionForm
+    from airflow_provider_runs.connections.forms import ConnectionForm
 
 __all__ = ["ConnectionLike", "Settings", "is_url"]
 
