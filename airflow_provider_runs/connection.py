@@ -6,10 +6,10 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs import client
 from airflow_provider_runs.backends import BACKENDS, Backend, backend_for
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError, RunsError
+from airflow_provider_runs.flows import calls as client
 from airflow_provider_runs.transport import drive, make_client
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from airflow_provider_runs.task import about
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.wait import Wait
 
 __all__ = ["GivesUp", "SensorRunTimeout"]
 
@@ -81,7 +81,7 @@ class GivesUp:
         """Cancel the run if asked to, and return words on what came of it, if anything."""
         if self.on_timeout != "cancel":
             return ""
-        from airflow_provider_runs.wait import Wait
+        from airflow_provider_runs.flows.wait import Wait
 
         now = time.time()
         wait = Wait(

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.connection import (
 from airflow.providers.common.compat.sdk import Stats
 from airflow.sdk import BaseHook
 
-from airflow_provider_runs import client, metrics
+from airflow_provider_runs import metrics
 from airflow_provider_runs.airflow_errors import (
     AirflowNotFoundException,
     AirflowRescheduleException,
@@ -29,10 +29,12 @@ from airflow_provider_runs.backends import (
 )
 from airflow_provider_runs.connection import probe_in_time, read_connection, unknown
 from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.flows import calls as client
+from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.lifeline import cancel_on_sigterm
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
-from airflow_provider_runs.wait import Wait, look_once, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
     import httpx
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.client import Flow
     from airflow_provider_runs.connections.forms import ConnectionForm
+    from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.models import Run
 
 metrics.report_to(Stats)

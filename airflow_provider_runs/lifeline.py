@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_runs.client import cancel_run
+from airflow_provider_runs.flows.calls import cancel_run
 from airflow_provider_runs.transport import drive, make_client
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.models import RunRef
-    from airflow_provider_runs.wait import Log
 
 __all__ = ["LAST_CALL", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
 

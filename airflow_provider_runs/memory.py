@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_runs.wait import Wait
+    from airflow_provider_runs.flows.wait import Wait
 
 __all__ = ["last_status", "remember"]
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.wait import Wait
 
 __all__ = ["CancelRunOperator", "CleanupRunsOperator"]
 
@@ -185,7 +185,7 @@ class CancelRunOperator(BaseOperator):
         raise about(self, RunTimeout, words, run) from error
 
     def _wait(self) -> Wait:
-        from airflow_provider_runs.wait import Wait
+        from airflow_provider_runs.flows.wait import Wait
 
         now = time.time()
         return Wait(

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.client import LAST_LOOK, Flow, Send, Sleep, glimpse_run, glimpse_runs
 from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAuthError,
@@ -33,8 +32,10 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunsTransportError,
 )
+from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
+from airflow_provider_runs.flows.follow import wait_for
+from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.transport import adrive, shared_client
-from airflow_provider_runs.wait import wait_for
 from airflow_provider_runs.watches import Batch, Group, Look, Watch, look
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.steps import Log
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Glimpse, Run
     from airflow_provider_runs.shared_client import SharedClient
-    from airflow_provider_runs.wait import Log, Wait
 
 __all__ = ["Poller", "shared_poller"]
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.wait import Wait
 
 __all__ = ["RunStatusSensor"]
 
@@ -200,7 +200,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         return first.timestamp() if first else time.time()
 
     def _wait(self, started_at: float) -> Wait:
-        from airflow_provider_runs.wait import Wait
+        from airflow_provider_runs.flows.wait import Wait
 
         pause = max(self.poke_interval, _SHORTEST_PAUSE)
         longest = pause

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from airflow_provider_runs.client import LAST_LOOK, retry_after
+from airflow_provider_runs.flows.calls import retry_after
+from airflow_provider_runs.flows.steps import LAST_LOOK
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.client import Answer
+    from airflow_provider_runs.flows.steps import Answer
 
 __all__ = ["SharedClient"]
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.client import busy_threads, cancel_run, list_runs
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -20,19 +19,20 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunTimeout,
 )
+from airflow_provider_runs.flows.calls import busy_threads, cancel_run, list_runs
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.poller import Poller
 from airflow_provider_runs.status import ACTIVE, RunStatus
 from airflow_provider_runs.transport import adrive, shared_client
-from airflow_provider_runs.wait import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.shared_client import SharedClient
-    from airflow_provider_runs.wait import Log
 
 __all__ = ["Result", "Sweep", "Swept", "cancel_one", "read_report", "report_of", "sweep", "table"]
 

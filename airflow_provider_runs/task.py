@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger
 
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.wait import Wait
 
 __all__ = [
     "NO_ID",

@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from airflow_provider_runs.client import Answer, Flow, Send
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.flows.steps import Answer, Flow, Send
 from airflow_provider_runs.shared_client import SharedClient
 
 if TYPE_CHECKING:

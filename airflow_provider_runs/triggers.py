@@ -119,9 +119,9 @@ class RunStatusTrigger(BaseTrigger):
         yield TriggerEvent(event.to_json())
 
     async def _follow(self) -> Run:
+        from airflow_provider_runs.flows.wait import Wait
         from airflow_provider_runs.hooks import RunsHook
         from airflow_provider_runs.poller import shared_poller
-        from airflow_provider_runs.wait import Wait
 
         wait = Wait(
             self.run_id,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from airflow_provider_runs.client import Flow
+    from airflow_provider_runs.flows.steps import Flow
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Glimpse, Run
-    from airflow_provider_runs.wait import Wait
 
 __all__ = ["Batch", "Group", "Look", "Watch", "look"]
 

@@ -10,8 +10,8 @@ from threading import Barrier
 import pytest
 
 from airflow_provider_runs.errors import RunNotFound
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
-from airflow_provider_runs.wait import Wait
 
 MANY = 20
 

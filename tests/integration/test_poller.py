@@ -13,11 +13,11 @@ import pytest
 
 from airflow_provider_runs import poller as module
 from airflow_provider_runs.errors import RunNotFound, RunsAuthError, RunsConfigError, RunTimeout
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.poller import shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from airflow_provider_runs.transport import shared_clients
-from airflow_provider_runs.wait import Wait
 
 LOG = logging.getLogger("runs.test")
 LONG = RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0)

@@ -12,8 +12,8 @@ import pytest
 import time_machine
 
 from airflow_provider_runs.backends import AssistantsBackend
-from airflow_provider_runs.client import Answer, Flow, Send
 from airflow_provider_runs.connections.settings import Settings
+from airflow_provider_runs.flows.steps import Answer, Flow, Send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_runs.client import MAX_BACKOFF, cancel_run, get_run, list_runs, probe
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -22,6 +21,7 @@ from airflow_provider_runs.errors import (
     RunsServiceGone,
     RunsTransportError,
 )
+from airflow_provider_runs.flows.calls import MAX_BACKOFF, cancel_run, get_run, list_runs, probe
 from airflow_provider_runs.models import RunRef
 
 REF = RunRef("run_1", "thread_1")

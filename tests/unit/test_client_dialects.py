@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
-from airflow_provider_runs.client import busy_threads, cancel_run, get_run, list_runs
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import (
     CancelRefused,
@@ -19,8 +18,10 @@ from airflow_provider_runs.errors import (
     RunsConfigError,
     RunTimeout,
 )
+from airflow_provider_runs.flows.calls import busy_threads, cancel_run, get_run, list_runs
+from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.wait import Wait, look_once, wait_for
 
 NOW = 1_800_000_000.0
 LOG = logging.getLogger("runs.test")

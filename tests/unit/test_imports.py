@@ -39,11 +39,9 @@ OUTER = {
 #: Modules on their way into their room.
 MOVING = {
     "cleanup": "operators",
-    "client": "flows",
     "connection": "hooks",
     "entra": "transport",
     "events": "tasks",
-    "failures": "flows",
     "fast": "transport",
     "giving_up": "tasks",
     "lifeline": "transport",
@@ -52,12 +50,11 @@ MOVING = {
     "shared_client": "transport",
     "sweep": "polling",
     "task": "tasks",
-    "wait": "flows",
     "watched": "tasks",
     "watches": "polling",
 }
 #: Imports back up that are still to be mended.
-UPWARDS = {("failures", "entra"), ("backends.foundry", "entra"), ("task", "triggers")}
+UPWARDS = {("flows.failures", "entra"), ("backends.foundry", "entra"), ("task", "triggers")}
 
 
 def room_of(name: str) -> str:
@@ -127,7 +124,7 @@ def test_the_parser_sees_imports_of_all_kinds():
     assert "airflow" in roots("hooks")
     assert "wtforms" in roots("connections.forms")
     assert "hooks" in own("operators")
-    assert "wait" in own("task", typing=True) - own("task")
+    assert "flows.wait" in own("task", typing=True) - own("task")
 
 
 @pytest.mark.parametrize("name", INSIDE)
@@ -149,7 +146,7 @@ def test_only_the_outer_rooms_import_airflow(name):
 
 @pytest.mark.parametrize("name", [name for name in INSIDE if name.startswith("backends")])
 def test_a_backend_knows_no_client_no_transport_and_no_wait(name):
-    assert own(name, typing=True).isdisjoint({"client", "transport", "wait", "hooks"})
+    assert own(name, typing=True).isdisjoint({"flows", "transport", "hooks"})
     assert roots(name).isdisjoint({"socket", "time", "asyncio", "threading"})
 
 
@@ -166,15 +163,6 @@ def test_the_provider_info_costs_nothing_but_itself():
 @pytest.mark.parametrize("name", ["notifications", "operators", "sensors", "triggers"])
 def test_a_dag_file_loads_little_of_the_package(name):
     _, news = loaded("import airflow.sdk", f"import {PACKAGE}.{name}")
-    heavy = {
-        "models",
-        "client",
-        "hooks",
-        "transport",
-        "connections.settings",
-        "backends",
-        "events",
-        "wait",
-    }
+    heavy = {"models", "flows", "hooks", "transport", "connections", "backends", "events"}
     assert f"{PACKAGE}.{name}" in news
     assert news.isdisjoint(f"{PACKAGE}.{module}" for module in heavy)

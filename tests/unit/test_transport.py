@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs import transport
-from airflow_provider_runs.client import cancel_run, get_run, list_runs
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
+from airflow_provider_runs.flows.calls import cancel_run, get_run, list_runs
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.shared_client import SharedClient
 from airflow_provider_runs.transport import adrive, drive, make_client, shared_client

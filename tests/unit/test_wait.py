@@ -17,7 +17,9 @@ from airflow_provider_runs.errors import (
     RunsTransportError,
     RunTimeout,
 )
-from airflow_provider_runs.wait import OUTAGE_TOLERANCE, Wait, look_once, wait_for
+from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.progress import OUTAGE_TOLERANCE
+from airflow_provider_runs.flows.wait import Wait
 
 NOW = 1_800_000_000.0
 LOG = logging.getLogger("runs.test")

@@ -1,39 +1,31 @@
-"""The calls, each as one flow: a generator that says what to send and how long to sleep.
-
-A flow does no I/O. It yields ``Send`` and ``Sleep`` steps and is driven by ``transport.drive`` or
-``transport.adrive``, so retries, error mapping and the idempotent cancel exist once, for both.
-"""
+"""The calls, each as one flow, with retries, error mapping and the idempotent cancel."""
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
-from pydantic_core import from_json
 
-from airflow_provider_runs import failures, metrics
+from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.base import ROLLBACK, Page
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
+from airflow_provider_runs.flows import failures
+from airflow_provider_runs.flows.steps import LAST_LOOK, Answer, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from airflow_provider_runs.backends import Backend, Call
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
-    "Answer",
-    "Flow",
-    "Send",
-    "Sleep",
     "busy_threads",
     "cancel_run",
     "get_run",
@@ -50,54 +42,6 @@ T = TypeVar("T")
 #: Backoff before the first retry and the longest, in seconds; the real one is drawn below it.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
-#: Seconds that a request may take at least, also right at the deadline: a wait looks once more
-#: when its time is up, and that look must be able to succeed.
-LAST_LOOK = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send a request.
-
-    :param request: the request; its timeouts are in its extensions.
-    :param until: when the whole answer must be there, in epoch seconds.
-    :param auth: what puts a token into it, if anything does.
-    """
-
-    request: httpx.Request
-    until: float
-    auth: httpx.Auth | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Sleep for a number of seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer, whatever its status."""
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-
-    def body(self) -> Any:
-        """Return the decoded JSON.
-
-        :raises ValueError: if the content is no JSON.
-        """
-        with suppress(ValueError):
-            return from_json(self.content)  # faster, but refuses halves of characters
-        try:
-            return json.loads(self.content)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-
-
-Flow = Generator[Send | Sleep, Answer | None, T]
 
 
 def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Run]:

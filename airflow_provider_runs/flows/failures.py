@@ -25,7 +25,7 @@ from airflow_provider_runs.errors import (
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend, Call
-    from airflow_provider_runs.client import Answer
+    from airflow_provider_runs.flows.steps import Answer
     from airflow_provider_runs.models import Run
 
 __all__ = ["explain_refusal", "no_answer", "not_understood", "refused"]

@@ -1,0 +1,5 @@
+"""What a call, a retry and a wait are, as steps. Nothing here does I/O or knows Airflow."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,103 @@
+"""Waiting until a run is final: the flow with which operator, sensor, trigger and hook all wait."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_provider_runs.errors import (
+    RunNotFound,
+    RunsError,
+)
+from airflow_provider_runs.flows.calls import cancel_run, glimpse_run
+from airflow_provider_runs.flows.progress import Progress
+from airflow_provider_runs.models import Glimpse, Run, RunRef
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.steps import Flow, Log
+    from airflow_provider_runs.flows.wait import Wait
+
+__all__ = ["Look", "look_once", "wait_for"]
+
+#: Seconds that `look_once` may take, retries included.
+FIRST_LOOK = 10.0
+
+
+class Look(Protocol):
+    """How a wait looks at its run: ``calls.glimpse_run``, or a look that several share."""
+
+    def __call__(self, backend: Backend, ref: RunRef, *, deadline: float) -> Flow[Glimpse]: ...  # noqa: D102
+
+
+def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -> Flow[Run]:
+    """Wait until the run is final, or what else the wait ends with.
+
+    :param log: gets a line when the run's status changes and when a look at it fails.
+    :param look: how to look at the run.
+    :raises RunTimeout: when the deadline has passed.
+    :raises CancelRefused: when it has passed and the server would not cancel.
+    :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
+        no answer came for a quarter of an hour.
+    """
+    wait = _settled(backend, wait)
+    progress = Progress(backend, wait, log)
+    while True:
+        run = yield from _look(backend, progress, look)
+        if run and wait.is_over(run):
+            return _whole(run)
+        del run  # its body would be kept for the pause
+        yield progress.pause()
+
+
+def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, Wait]]:
+    """Take the first step of a wait.
+
+    It takes some seconds at most, as a task that is about to leave its worker should.
+
+    :param log: gets a line with the run's status or with the failure.
+    :return: the run, or ``None`` if there was no answer but may be one later; and the rest of the
+        wait, if it is not over.
+    :raises RunTimeout: when the deadline has passed.
+    :raises RunsError: when waiting on makes no sense.
+    """
+    wait = _settled(backend, wait)
+    progress = Progress(backend, wait, log)
+    until = min(wait.deadline, time.time() + FIRST_LOOK)
+    run = yield from _look(backend, progress, glimpse_run, until)
+    if not (run and wait.is_over(run)):
+        progress.pause()
+    return _whole(run) if run else None, progress.rest()
+
+
+def _settled(backend: Backend, wait: Wait) -> Wait:
+    """Return the wait with the connection's cancel action, if it is to cancel and has none."""
+    if not wait.cancel:
+        return wait
+    return replace(wait, cancel_action=backend.cancel_action(wait.cancel_action))
+
+
+def _look(
+    backend: Backend, progress: Progress, look: Look, until: float | None = None
+) -> Flow[Run | Glimpse | None]:
+    wait, ref = progress.wait, progress.wait.ref
+    until = until or wait.deadline
+    run: Run | Glimpse
+    try:
+        if progress.asking:
+            run = yield from cancel_run(backend, ref, action=wait.cancel_action, deadline=until)
+            progress.asked_at = time.time()
+        else:
+            run = yield from look(backend, ref, deadline=until)
+    except RunNotFound as error:
+        run = progress.missed(error)
+    except RunsError as error:
+        progress.failed(error)
+        return None
+    progress.saw(run)
+    return run
+
+
+def _whole(run: Run | Glimpse) -> Run:
+    return run if isinstance(run, Run) else run.read()

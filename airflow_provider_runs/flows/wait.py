@@ -1,0 +1,85 @@
+"""What to wait for, and how."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Wait"]
+
+#: Seconds of the first pause; from there the pauses grow by a factor to the poll interval.
+FIRST_INTERVAL = 1.0
+GROWTH = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What to wait for, and how.
+
+    Times are wall-clock epoch seconds, set once when the wait begins: a monotonic clock starts
+    anew with every triggerer, and would give a wait its whole time again at each restart.
+
+    :param run_id: the run.
+    :param thread_id: its thread; ``None`` where the API has no threads.
+    :param started_at: when the wait began, in epoch seconds.
+    :param deadline: when it must end, in epoch seconds.
+    :param poll_interval: longest pause between two looks, in seconds.
+    :param first_interval: the first pause, in seconds; by default one second, or less.
+    :param stop_on_requires_action: end the wait also when the run waits for its caller.
+    :param cancel: ask for the run to be cancelled first, until the server has agreed.
+    :param cancel_action: how the run is to be cancelled, or was; by default as the connection
+        says.
+    :param asked_at: when the server agreed to cancel the run, in epoch seconds, if it did.
+    :param seen: the status that is known, and was logged, already.
+    :raises RunsConfigError: if the poll interval is not more than zero.
+    """
+
+    run_id: str
+    thread_id: str | None
+    started_at: float
+    deadline: float
+    poll_interval: float
+    first_interval: float | None = None
+    stop_on_requires_action: bool = False
+    cancel: bool = False
+    cancel_action: str | None = None
+    asked_at: float | None = None
+    seen: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.poll_interval > 0:
+            raise RunsConfigError(f"poll_interval must be more than 0, not {self.poll_interval}.")
+
+    @property
+    def ref(self) -> RunRef:
+        """The run that is waited for."""
+        return RunRef(self.run_id, self.thread_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the wait as plain JSON: the keyword arguments of ``Wait`` again."""
+        return asdict(self)
+
+    def is_over(self, run: Run | Glimpse) -> bool:
+        """Return whether a run in this state is what is waited for."""
+        stopped = self.stop_on_requires_action and run.status is RunStatus.REQUIRES_ACTION
+        return run.is_final or stopped
+
+    def pauses(self) -> Iterator[float]:
+        """Yield the pauses, in seconds: growing to the poll interval, each a little shortened.
+
+        The jitter keeps many waits that began together from asking together for ever. Pauses whose
+        first one is as long as the interval are all of that length.
+        """
+        while self.first_interval == self.poll_interval:
+            yield self.poll_interval
+        pause = min(self.first_interval or FIRST_INTERVAL, self.poll_interval)
+        while True:
+            yield pause * random.uniform(0.85, 1)  # noqa: S311 - jitter is no secret
+            pause = min(pause * GROWTH, self.poll_interval)
