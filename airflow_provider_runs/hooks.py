@@ -27,14 +27,16 @@ from airflow_provider_runs.backends import (
     LangGraphBackend,
     ResponsesBackend,
 )
-from airflow_provider_runs.connection import probe_in_time, read_connection, unknown
+from airflow_provider_runs.backends.resolve import read_connection, unknown
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls as client
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
-from airflow_provider_runs.lifeline import cancel_on_sigterm
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
+from airflow_provider_runs.transport.cancel_on_exit import cancel_on_sigterm
+from airflow_provider_runs.transport.clients import make_client, shared_client
+from airflow_provider_runs.transport.drivers import adrive, drive
+from airflow_provider_runs.transport.probe import probe_in_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

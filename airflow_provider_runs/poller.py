@@ -35,7 +35,8 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
 from airflow_provider_runs.flows.follow import wait_for
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
-from airflow_provider_runs.transport import adrive, shared_client
+from airflow_provider_runs.transport.clients import shared_client
+from airflow_provider_runs.transport.drivers import adrive
 from airflow_provider_runs.watches import Batch, Group, Look, Watch, look
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Glimpse, Run
-    from airflow_provider_runs.shared_client import SharedClient
+    from airflow_provider_runs.transport.clients import SharedClient
 
 __all__ = ["Poller", "shared_poller"]
 

@@ -177,8 +177,8 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         """Cancel the run, if asked to, within the seconds that Airflow leaves."""
         if self.cancel_on_kill and self._watching:
             self._killed = True
-            from airflow_provider_runs.lifeline import cancel_before_exit
             from airflow_provider_runs.models import RunRef
+            from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
 
             cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
 

@@ -24,7 +24,8 @@ from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.poller import Poller
 from airflow_provider_runs.status import ACTIVE, RunStatus
-from airflow_provider_runs.transport import adrive, shared_client
+from airflow_provider_runs.transport.clients import shared_client
+from airflow_provider_runs.transport.drivers import adrive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.shared_client import SharedClient
+    from airflow_provider_runs.transport.clients import SharedClient
 
 __all__ = ["Result", "Sweep", "Swept", "cancel_one", "read_report", "report_of", "sweep", "table"]
 

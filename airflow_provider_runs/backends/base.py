@@ -17,6 +17,7 @@ from airflow_provider_runs.text import whole_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_runs.backends.credentials import EntraID
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.connections.settings import Settings
 
@@ -99,8 +100,9 @@ class Backend:
         """The same, ready to be sent."""
         return httpx.Headers(self.all_headers())
 
-    def auth(self) -> httpx.Auth | None:
-        """Return what fetches and renews a token, where a key in a header does not do."""
+    @cached_property
+    def credential(self) -> EntraID | None:
+        """Whose token each request carries, where a key in a header does not do."""
         return None
 
     def params(self) -> dict[str, str]:

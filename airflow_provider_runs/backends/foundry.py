@@ -6,12 +6,13 @@ Source: https://learn.microsoft.com/azure/ai-foundry/agents/ (as of 2026) and th
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
+from airflow_provider_runs.backends.credentials import EntraID
 from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
 from airflow_provider_runs.connections.settings import is_url
-from airflow_provider_runs.entra import Entra
 
 if TYPE_CHECKING:
     from airflow_provider_runs.connections.settings import Settings
@@ -91,7 +92,8 @@ class FoundryBackend(AssistantsBackend):
         by_key = self.settings.options["credential"] == "api_key"
         return {"api-key": self.settings.key} if by_key else {}
 
-    def auth(self) -> Entra | None:
-        """Return what fetches and renews Entra ID tokens, unless there is an API key."""
+    @cached_property
+    def credential(self) -> EntraID | None:
+        """The connection's identity, unless there is an API key."""
         by_key = self.settings.options["credential"] == "api_key"
-        return None if by_key else Entra(self.settings)
+        return None if by_key else EntraID(self.settings)

@@ -36,10 +36,12 @@ class ConnectionLike(Protocol):
     """The part of Airflow's ``Connection`` that is read here; both of Airflow's classes fit."""
 
     conn_id: str
+    conn_type: str | None
     host: str | None
     port: int | None
     schema: str | None
     password: str | None
+    extra: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,7 @@ def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: f
     """Send a call once."""
     until = max(until, time.time() + LAST_LOOK)
     try:
-        answer = yield Send(_request(backend, call, until), until, backend.auth())
+        answer = yield Send(_request(backend, call, until), until, backend.credential)
     except httpx.RequestError as error:
         raise failures.no_answer(backend, call, error) from error
     assert answer is not None  # noqa: S101 - what a driver sends back for a Send

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from airflow_provider_runs.entra import TokenUnavailable
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -28,12 +27,24 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.steps import Answer
     from airflow_provider_runs.models import Run
 
-__all__ = ["explain_refusal", "no_answer", "not_understood", "refused"]
+__all__ = ["TokenUnavailable", "explain_refusal", "no_answer", "not_understood", "refused"]
 
 E = TypeVar("E", bound=RunsError)
 
 #: Characters of what came from outside that an error shows at most.
 _EXCERPT = 400
+
+
+class TokenUnavailable(httpx.RequestError):
+    """No token could be had, so the request was not sent.
+
+    :param message: why, in the words of ``azure-identity``.
+    :param refused: whether the credential itself was refused, so that trying again is no use.
+    """
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsError:

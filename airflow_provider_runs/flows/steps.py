@@ -17,6 +17,8 @@ from pydantic_core import from_json
 if TYPE_CHECKING:
     import httpx
 
+    from airflow_provider_runs.backends.credentials import EntraID
+
 __all__ = ["LAST_LOOK", "Answer", "Flow", "Log", "Send", "Sleep"]
 
 T = TypeVar("T")
@@ -32,12 +34,12 @@ class Send:
 
     :param request: the request; its timeouts are in its extensions.
     :param until: when the whole answer must be there, in epoch seconds.
-    :param auth: what puts a token into it, if anything does.
+    :param credential: whose token it carries, if it carries one.
     """
 
     request: httpx.Request
     until: float
-    auth: httpx.Auth | None = None
+    credential: EntraID | None = None
 
 
 @dataclass(frozen=True, slots=True)

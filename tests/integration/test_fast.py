@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_runs.errors import RunsTransportError
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.testing import Fault
-from airflow_provider_runs.transport import shared_clients
+from airflow_provider_runs.transport.clients import shared_clients
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -29,7 +29,7 @@ def no_proxies(monkeypatch):
 def without_extra(monkeypatch):
     """As if the extra were not installed."""
     monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
-    monkeypatch.delitem(sys.modules, "airflow_provider_runs.fast", raising=False)
+    monkeypatch.delitem(sys.modules, "airflow_provider_runs.transport.aiohttp", raising=False)
 
 
 @pytest.fixture(params=["fast", "plain"])

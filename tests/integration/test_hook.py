@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from airflow_provider_runs import transport
 from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAPIError,
@@ -19,6 +18,7 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.models import Run
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
+from airflow_provider_runs.transport import clients
 
 
 def test_a_run_is_fetched(server, call):
@@ -228,10 +228,10 @@ def test_an_async_block_keeps_one_client_for_its_calls(server):
 
     async def calls():
         async with RunsHook() as hook:
-            (client,) = transport.shared_clients()
+            (client,) = clients.shared_clients()
             for _ in range(3):
                 await hook.aget_run(run["id"], run["thread_id"])
-            assert transport.shared_clients() == [client]
+            assert clients.shared_clients() == [client]
         return client.is_closed
 
     assert asyncio.run(calls())

@@ -17,7 +17,7 @@ from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.poller import shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
-from airflow_provider_runs.transport import shared_clients
+from airflow_provider_runs.transport.clients import shared_clients
 
 LOG = logging.getLogger("runs.test")
 LONG = RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0)

@@ -9,10 +9,10 @@ from pkgutil import resolve_name
 
 import pytest
 
-from airflow_provider_runs import transport
 from airflow_provider_runs.errors import RunTimeout
 from airflow_provider_runs.events import RunEvent
 from airflow_provider_runs.testing import Fault, RunScript
+from airflow_provider_runs.transport import clients
 from airflow_provider_runs.triggers import RunStatusTrigger
 
 pytestmark = pytest.mark.anyio
@@ -86,10 +86,10 @@ async def test_many_triggers_share_one_client_and_the_last_closes_it(server):
     runs = [server.create_run(script=RunScript(queued_for=0, runs_for=0.5)) for _ in range(10)]
     waits = [asyncio.create_task(fire(watch(run))) for run in runs]
     await asyncio.sleep(0.2)
-    (shared,) = transport.shared_clients()
+    (shared,) = clients.shared_clients()
     await asyncio.gather(*waits)
     assert shared.is_closed
-    assert transport.shared_clients() == []
+    assert clients.shared_clients() == []
 
 
 async def test_the_end_of_one_trigger_is_not_the_end_of_another(server):
@@ -113,7 +113,7 @@ async def test_a_trigger_that_ends_at_its_very_start_leaves_no_client_open(serve
         starting.cancel()
         with suppress(asyncio.CancelledError):
             await starting
-    assert transport.shared_clients() == []
+    assert clients.shared_clients() == []
 
 
 async def test_in_a_triggerer_the_event_is_held_back_until_it_may_fire(server):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_runs.backends import FoundryBackend, backend_for
+from airflow_provider_runs.backends.credentials import EntraID
 from airflow_provider_runs.connections.settings import Settings
-from airflow_provider_runs.entra import Entra
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
 
@@ -81,19 +81,19 @@ def test_the_form_offers_each_credential():
 def test_a_credential_needs_only_what_it_uses(credential):
     made = made_with(credential)
     assert made.settings.options["credential"] == credential
-    assert isinstance(made.auth(), Entra) is (credential != "api_key")
+    assert isinstance(made.credential, EntraID) is (credential != "api_key")
 
 
 def test_the_default_credential_is_what_an_empty_form_means():
     assert backend().settings.options["credential"] == "default"
-    assert isinstance(backend().auth(), Entra)
+    assert isinstance(backend().credential, EntraID)
     assert backend().settings.options["scope"] == "https://ai.azure.com/.default"
 
 
 def test_an_api_key_is_a_header_and_needs_no_token():
     made = made_with("api_key")
     assert made.headers() == {"api-key": "k3y"}
-    assert made.auth() is None
+    assert made.credential is None
 
 
 @pytest.mark.parametrize("credential", sorted(set(CREDENTIALS) - {"api_key"}))

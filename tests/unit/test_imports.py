@@ -39,22 +39,17 @@ OUTER = {
 #: Modules on their way into their room.
 MOVING = {
     "cleanup": "operators",
-    "connection": "hooks",
-    "entra": "transport",
     "events": "tasks",
-    "fast": "transport",
     "giving_up": "tasks",
-    "lifeline": "transport",
     "memory": "tasks",
     "poller": "polling",
-    "shared_client": "transport",
     "sweep": "polling",
     "task": "tasks",
     "watched": "tasks",
     "watches": "polling",
 }
 #: Imports back up that are still to be mended.
-UPWARDS = {("flows.failures", "entra"), ("backends.foundry", "entra"), ("task", "triggers")}
+UPWARDS = {("task", "triggers")}
 
 
 def room_of(name: str) -> str:

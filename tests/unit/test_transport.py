@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_runs import transport
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
 from airflow_provider_runs.flows.calls import cancel_run, get_run, list_runs
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.shared_client import SharedClient
-from airflow_provider_runs.transport import adrive, drive, make_client, shared_client
+from airflow_provider_runs.transport import clients
+from airflow_provider_runs.transport.clients import SharedClient, make_client, shared_client
+from airflow_provider_runs.transport.drivers import adrive, drive
 
 REF = RunRef("run_1", "thread_1")
 
@@ -171,7 +171,7 @@ async def test_who_comes_and_goes_at_once_shares_one_client(backend):
     await asyncio.gather(*(borrow(seconds) for seconds in (0, 0.05, 0.1)))
     (client,) = seen
     assert client.is_closed
-    assert transport.shared_clients() == []
+    assert clients.shared_clients() == []
 
 
 @pytest.mark.anyio
@@ -179,7 +179,7 @@ async def test_another_server_has_another_client(make_backend):
     one, other = make_backend(), make_backend(base_url="https://other.test/v1")
     async with shared_client(one.settings) as first, shared_client(other.settings) as second:
         assert first is not second
-        assert len(transport.shared_clients()) == 2
+        assert len(clients.shared_clients()) == 2
 
 
 @pytest.mark.anyio
@@ -194,7 +194,7 @@ async def test_a_client_outlives_a_borrower_that_was_cancelled_while_it_was_made
     assert (await patient).is_closed
     with pytest.raises(asyncio.CancelledError):
         await hasty
-    assert transport.shared_clients() == []
+    assert clients.shared_clients() == []
 
 
 def test_headers_that_drip_in_do_not_hold_up_the_event_loop(make_backend):

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.flows.calls import cancel_run
-from airflow_provider_runs.transport import drive, make_client
+from airflow_provider_runs.transport.clients import make_client
+from airflow_provider_runs.transport.drivers import drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,42 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from importlib import import_module
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.flows.failures import TokenUnavailable
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import AsyncGenerator, AsyncIterator, Generator
 
+    from airflow_provider_runs.backends.credentials import EntraID
     from airflow_provider_runs.connections.settings import Settings
 
-__all__ = ["Entra", "TokenUnavailable"]
+__all__ = ["auth_of"]
 
 #: Seconds before its end at which a token is renewed, and seconds between two tries at that.
 RENEW_BEFORE = 300.0
 RENEW_PAUSE = 30.0
+#: Identities whose tokens are kept at most; one that has to make room fetches anew.
+SOURCES = 64
 
 
-class TokenUnavailable(httpx.RequestError):
-    """No token could be had, so the request was not sent.
-
-    :param message: why, in the words of ``azure-identity``.
-    :param refused: whether the credential itself was refused, so that trying again is no use.
-    """
-
-    def __init__(self, message: str, *, refused: bool) -> None:
-        super().__init__(message)
-        self.refused = refused
-
-
-class Entra(httpx.Auth):
+class _Entra(httpx.Auth):
     """Puts a token into each request; one that the server refuses is renewed once.
 
     :param settings: of a connection with the fields of ``backends.foundry``.
@@ -52,7 +47,7 @@ class Entra(httpx.Auth):
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._source = _source_of(settings)
+        self._source = _sources.of(settings)
 
     def sync_auth_flow(
         self, request: httpx.Request
@@ -195,14 +190,46 @@ class _Source:
         )
 
 
-_sources: dict[tuple[Any, ...], _Source] = {}
+class _Sources:
+    """The sources of all identities of the process: the most recently used ones.
+
+    They are told apart by a digest, so that no secret stays in the name of one.
+    """
+
+    def __init__(self) -> None:
+        self._sources: OrderedDict[bytes, _Source] = OrderedDict()
+        self._salt = token_bytes(32)
+
+    def of(self, settings: Settings) -> _Source:
+        """Return the source of a connection's identity."""
+        options = settings.options
+        identity = [
+            options[name] for name in ("credential", "tenant_id", "client_id", "authority", "scope")
+        ]
+        how = [settings.key, settings.verify, settings.ca_bundle, settings.proxy]
+        name = blake2b(repr([*identity, *how]).encode(), key=self._salt).digest()
+        source = self._sources.setdefault(name, _Source())
+        self._sources.move_to_end(name)
+        if len(self._sources) > SOURCES:
+            self._sources.popitem(last=False)
+        return source
 
 
-def _source_of(settings: Settings) -> _Source:
-    options = settings.options
-    identity = ("credential", "tenant_id", "client_id", "authority", "scope")
-    how = (settings.key, settings.verify, settings.ca_bundle, settings.proxy)
-    return _sources.setdefault((*(options[name] for name in identity), *how), _Source())
+_sources = _Sources()
+_auths: WeakKeyDictionary[EntraID, _Entra] = WeakKeyDictionary()
+
+
+def auth_of(credential: EntraID | None) -> httpx.Auth | None:
+    """Return what puts a credential's token into requests; ``None`` without a credential.
+
+    :param credential: as a backend names it; it has one for all of its requests.
+    """
+    if credential is None:
+        return None
+    auth = _auths.get(credential)
+    if auth is None:
+        auth = _auths[credential] = _Entra(credential.settings)
+    return auth
 
 
 @asynccontextmanager

@@ -1,0 +1,5 @@
+"""Where bytes move: the drivers of a flow, the HTTP clients they send with, and Entra ID tokens."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

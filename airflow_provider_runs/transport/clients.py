@@ -1,0 +1,165 @@
+"""The HTTP clients: one of a hook, blocking, and one that an event loop's users share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
+
+import httpx
+
+from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.flows.calls import retry_after
+from airflow_provider_runs.flows.steps import LAST_LOOK
+from airflow_provider_runs.transport.entra import auth_of
+from airflow_provider_runs.transport.leases import Leases
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.connections.settings import Settings
+    from airflow_provider_runs.flows.steps import Answer
+    from airflow_provider_runs.transport.aiohttp import FastTransport
+
+__all__ = ["SharedClient", "make_client", "shared_client", "shared_clients"]
+
+#: Connections to one server, and seconds for which an idle one is kept: for longer than between two
+#: polls. A pool looks at every connection it holds for each request, so more of them make each
+#: request slower.
+LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
+#: Seconds for which a server that was asked too much is left alone where it names none.
+TOO_MANY = 1.0
+
+
+class SharedClient(httpx.AsyncClient):
+    """A client that remembers for all its users how long its server wants to be left alone.
+
+    :param direct: the transport of all requests; by default as the environment's proxies say.
+    :param options: of the client.
+    """
+
+    quiet_until = 0.0  # epoch seconds
+
+    def __init__(self, direct: httpx.AsyncBaseTransport | None = None, **options: Any) -> None:
+        super().__init__(transport=direct, **options)
+        self._direct = direct
+
+    async def begin(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send a request and return its answer, whose body may still be coming.
+
+        :raises httpx.RequestError: if no answer begins.
+        """
+        if self.is_closed:
+            raise httpx.ConnectError("the connection was changed meanwhile")
+        if auth or self._direct is None:
+            return await self.send(request, stream=True, follow_redirects=False, auth=auth)
+        # A third of the time of `send` goes into what these requests have no use for: cookies.
+        return await self._direct.handle_async_request(request)
+
+    async def rest(self, until: float) -> None:
+        """Sleep until the server may be asked again, but let a request be sent by ``until``."""
+        pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+    def heed(self, answer: Answer) -> None:
+        """Take in what an answer says of the server's load."""
+        if answer.status_code not in {429, 503}:
+            return
+        seconds = retry_after(answer.headers)
+        if seconds is None and answer.status_code == 429:
+            seconds = TOO_MANY
+        self.quiet_until = max(self.quiet_until, time.time() + (seconds or 0.0))
+
+
+def make_client(backend: Backend) -> httpx.Client:
+    """Return a client for a connection, with its base URL and key; whoever makes it closes it.
+
+    :raises RunsConfigError: if its CA bundle or proxy cannot be used.
+    """
+    settings = backend.settings
+    with _explained(settings):
+        return httpx.Client(
+            base_url=settings.base_url,
+            headers=backend.all_headers(),
+            params=backend.params(),
+            auth=auth_of(backend.credential),
+            proxy=settings.proxy,
+            verify=settings.ssl_context(),
+            timeout=settings.timeout,
+            limits=LIMITS,
+        )
+
+
+async def _make(settings: Settings) -> SharedClient:
+    # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
+    context = await asyncio.to_thread(settings.ssl_context)
+    fast = await asyncio.to_thread(_fast_transport)
+    if not settings.proxy and getproxies().keys() - {"no"}:
+        # Which of the environment's proxies serves a host is httpx's to know.
+        return SharedClient(verify=context, limits=LIMITS)
+    if fast and not settings.proxy:
+        return SharedClient(fast(verify=context, limits=LIMITS))
+    with _explained(settings):
+        plain = httpx.AsyncHTTPTransport(verify=context, limits=LIMITS, proxy=settings.proxy)
+    return SharedClient(plain)
+
+
+def _fast_transport() -> type[FastTransport] | None:
+    try:
+        from airflow_provider_runs.transport.aiohttp import FastTransport
+    except ImportError:
+        return None
+    return FastTransport
+
+
+@contextmanager
+def _explained(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise RunsConfigError(
+            f"Connection {settings.conn_id!r} has a SOCKS proxy, which needs another package: "
+            f"pip install 'httpx[socks]'. ({error})",
+            conn_id=settings.conn_id,
+        ) from error
+    except ValueError as error:
+        raise RunsConfigError(
+            f"Connection {settings.conn_id!r} has a proxy that this httpx cannot use: {error}",
+            conn_id=settings.conn_id,
+        ) from error
+
+
+async def _close(client: asyncio.Task[SharedClient]) -> None:
+    with suppress(RunsConfigError):  # then there is nothing to close
+        await (await client).aclose()
+
+
+_clients = Leases(_close)
+
+
+def shared_clients() -> list[SharedClient]:
+    """Return the clients that are open on this event loop; for tests and for the curious."""
+    return [client.result() for client in _clients.lent() if client.done()]
+
+
+@asynccontextmanager
+async def shared_client(settings: Settings) -> AsyncIterator[SharedClient]:
+    """Lend the client that this event loop has for a connection; the last one out closes it.
+
+    :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
+    """
+    # The client holds no key: that goes with each request, so a new key needs no new client.
+    name = (
+        settings.conn_id,
+        settings.base_url,
+        settings.verify,
+        settings.ca_bundle,
+        settings.proxy,
+    )
+    # A task, so that two who come at once wait for one client, and neither's end ends it.
+    async with _clients.lend(name, lambda: asyncio.create_task(_make(settings))) as client:
+        yield await asyncio.shield(client)

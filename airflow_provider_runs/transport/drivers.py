@@ -1,0 +1,125 @@
+"""The two drivers of a flow: blocking, and for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+
+from airflow_provider_runs.flows.steps import Answer, Send
+from airflow_provider_runs.transport.entra import auth_of
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.flows.steps import Flow
+    from airflow_provider_runs.transport.clients import SharedClient
+
+__all__ = ["adrive", "drive"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: Bytes that an answer may have; a run has some kilobytes.
+MAX_BODY = 32 * 1024 * 1024
+
+
+def drive(flow: Flow[T], client: httpx.Client) -> T:
+    """Run a flow to its end, blocking.
+
+    :raises RunsError: what the flow raises.
+    """
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Send):
+                try:
+                    answer = _exchange(step, client)
+                except httpx.RequestError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+            else:
+                time.sleep(step.seconds)
+                step = next(flow)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+async def adrive(flow: Flow[T], client: SharedClient, gate: asyncio.Semaphore | None = None) -> T:
+    """Run a flow to its end without blocking the event loop.
+
+    A pause that the server asks one flow for holds up all others of the same client.
+
+    :param gate: bounds how many requests of those who share it are on their way at once.
+    :raises RunsError: what the flow raises.
+    """
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Send):
+                try:
+                    async with gate or nullcontext():
+                        answer = await _aexchange(step, client)
+                except httpx.RequestError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+            else:
+                await asyncio.sleep(step.seconds)
+                step = next(flow)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+def _exchange(step: Send, client: httpx.Client) -> Answer:
+    content = bytearray()
+    # Never redirected: the key would go to whatever host the answer names.
+    response = client.send(
+        step.request, stream=True, follow_redirects=False, auth=auth_of(step.credential)
+    )
+    try:
+        for chunk in response.iter_bytes():
+            content += chunk
+            _check(step, content)
+    finally:
+        response.close()
+    return _answer(step, response, content)
+
+
+async def _aexchange(step: Send, client: SharedClient) -> Answer:
+    content = bytearray()
+    await client.rest(step.until)
+    try:
+        async with asyncio.timeout(step.until - time.time()):
+            response = await client.begin(step.request, auth_of(step.credential))
+            try:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    _check(step, content)
+            finally:
+                await response.aclose()
+    except TimeoutError as error:
+        raise httpx.ReadTimeout("the answer was still coming in") from error
+    answer = _answer(step, response, content)
+    client.heed(answer)
+    return answer
+
+
+def _answer(step: Send, response: httpx.Response, content: bytearray) -> Answer:
+    log.debug("%s %s: %d", step.request.method, step.request.url, response.status_code)
+    return Answer(response.status_code, response.headers, bytes(content))
+
+
+def _check(step: Send, content: bytearray) -> None:
+    """Stop an answer that drips in or never ends: httpx bounds each read, not all of them.
+
+    A blocking client cannot be stopped while headers drip in; there h11 bounds their size.
+    """
+    if time.time() > step.until:
+        raise httpx.ReadTimeout("the answer was still coming in")
+    if len(content) > MAX_BODY:
+        raise httpx.RemoteProtocolError(f"the answer is longer than {MAX_BODY} bytes")
