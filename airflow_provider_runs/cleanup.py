@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_runs.sweep import Sweep, Swept
+    from airflow_provider_runs.polling.report import Swept
+    from airflow_provider_runs.polling.sweep import Sweep
 
 __all__ = ["CleanupRunsOperator"]
 
@@ -98,7 +99,7 @@ class CleanupRunsOperator(BaseOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Sweep, here or in the triggerer."""
         from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.sweep import sweep
+        from airflow_provider_runs.polling.sweep import sweep
 
         todo = self._todo()
         backend = RunsHook(self.conn_id).backend()
@@ -115,12 +116,12 @@ class CleanupRunsOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any) -> list[dict[str, Any]]:
         """Take the report from the trigger's event."""
-        from airflow_provider_runs.sweep import read_report
+        from airflow_provider_runs.polling.report import read_report
 
         return self._conclude(read_report(event))
 
     def _todo(self) -> Sweep:
-        from airflow_provider_runs.sweep import Sweep
+        from airflow_provider_runs.polling.sweep import Sweep
 
         threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
         if threads is None and not self.all_threads:
@@ -137,7 +138,7 @@ class CleanupRunsOperator(BaseOperator):
         )
 
     def _conclude(self, report: Sequence[Swept]) -> list[dict[str, Any]]:
-        from airflow_provider_runs.sweep import Result, table
+        from airflow_provider_runs.polling.report import Result, table
 
         self.log.info("%d runs matched\n%s", len(report), table(report))
         bad = [line for line in report if line.result.is_failure]

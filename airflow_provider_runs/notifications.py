@@ -107,7 +107,7 @@ class CancelRunNotifier(BaseNotifier):
 
     async def _cancel(self, backend: Backend) -> None:
         from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.sweep import Sweep, cancel_one, sweep
+        from airflow_provider_runs.polling.sweep import Sweep, cancel_one, sweep
 
         if self.run_id in NO_ID and self.thread_id in NO_ID:
             self.log.warning("There is neither a run_id nor a thread_id: nothing to cancel")

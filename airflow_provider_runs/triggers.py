@@ -121,7 +121,7 @@ class RunStatusTrigger(BaseTrigger):
     async def _follow(self) -> Run:
         from airflow_provider_runs.flows.wait import Wait
         from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.poller import shared_poller
+        from airflow_provider_runs.polling.poller import shared_poller
 
         wait = Wait(
             self.run_id,
@@ -222,7 +222,8 @@ class SweepTrigger(BaseTrigger):
         await asyncio.to_thread(_warm_up)
         from airflow_provider_runs.errors import RunsError
         from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.sweep import Sweep, report_of, sweep
+        from airflow_provider_runs.polling.report import report_of
+        from airflow_provider_runs.polling.sweep import Sweep, sweep
 
         todo = Sweep(**self.todo)
         try:

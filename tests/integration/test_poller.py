@@ -11,11 +11,11 @@ from contextvars import ContextVar
 
 import pytest
 
-from airflow_provider_runs import poller as module
 from airflow_provider_runs.errors import RunNotFound, RunsAuthError, RunsConfigError, RunTimeout
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
-from airflow_provider_runs.poller import shared_poller
+from airflow_provider_runs.polling import poller as module
+from airflow_provider_runs.polling.poller import shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from airflow_provider_runs.transport.clients import shared_clients
 

@@ -42,11 +42,8 @@ MOVING = {
     "events": "tasks",
     "giving_up": "tasks",
     "memory": "tasks",
-    "poller": "polling",
-    "sweep": "polling",
     "task": "tasks",
     "watched": "tasks",
-    "watches": "polling",
 }
 #: Imports back up that are still to be mended.
 UPWARDS = {("task", "triggers")}

@@ -21,7 +21,6 @@ from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.errors import (
@@ -35,12 +34,13 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
 from airflow_provider_runs.flows.follow import wait_for
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
+from airflow_provider_runs.polling.followers import Batch, Group, Look, Watch, look
 from airflow_provider_runs.transport.clients import shared_client
 from airflow_provider_runs.transport.drivers import adrive
-from airflow_provider_runs.watches import Batch, Group, Look, Watch, look
+from airflow_provider_runs.transport.leases import Leases
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Task
+    from asyncio import Task
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from airflow_provider_runs.backends import Backend
@@ -396,15 +396,7 @@ def _heed(task: Task[None]) -> None:
         task.exception()
 
 
-class _Shared:
-    """A poller of one event loop and the number of those who use it."""
-
-    def __init__(self, poller: Poller) -> None:
-        self.poller = poller
-        self.users = 0
-
-
-_shared: WeakKeyDictionary[AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+_pollers: Leases[Poller] = Leases(Poller.aclose)
 
 
 @asynccontextmanager
@@ -416,17 +408,9 @@ async def shared_poller(
     :param conn_id: the connection.
     :param look_up: looks it up.
     """
-    pollers = _shared.setdefault(asyncio.get_running_loop(), {})
-    if conn_id not in pollers:
-        pollers[conn_id] = _Shared(Poller(look_up))
-    shared = pollers[conn_id]
-    shared.users += 1
-    metrics.watched(1)
-    try:
-        yield shared.poller
-    finally:
-        metrics.watched(-1)
-        shared.users -= 1
-        if not shared.users:
-            del pollers[conn_id]
-            await shared.poller.aclose()
+    async with _pollers.lend(conn_id, lambda: Poller(look_up)) as poller:
+        metrics.watched(1)
+        try:
+            yield poller
+        finally:
+            metrics.watched(-1)

@@ -9,20 +9,19 @@ import asyncio
 import time
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
     RunsError,
-    RunsResponseError,
     RunTimeout,
 )
 from airflow_provider_runs.flows.calls import busy_threads, cancel_run, list_runs
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.poller import Poller
+from airflow_provider_runs.polling.poller import Poller
+from airflow_provider_runs.polling.report import Result, Swept
 from airflow_provider_runs.status import ACTIVE, RunStatus
 from airflow_provider_runs.transport.clients import shared_client
 from airflow_provider_runs.transport.drivers import adrive
@@ -35,56 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.transport.clients import SharedClient
 
-__all__ = ["Result", "Sweep", "Swept", "cancel_one", "read_report", "report_of", "sweep", "table"]
-
-
-class Result(StrEnum):
-    """What came of a run in a sweep.
-
-    ``ended``: otherwise than by the cancel, before it or in spite of it. ``asked``: the cancel was
-    accepted and nobody waited for its effect. ``unknown age``: left alone, as its server does not
-    say when it was created.
-    """
-
-    CANCELLED = "cancelled"
-    ENDED = "ended"
-    ASKED = "asked"
-    WOULD_CANCEL = "would cancel"
-    UNKNOWN_AGE = "unknown age"
-    REFUSED = "refused"
-    UNCONFIRMED = "unconfirmed"
-    ERROR = "error"
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether the run may still go on although it was to be cancelled."""
-        return self in {Result.REFUSED, Result.UNCONFIRMED, Result.ERROR}
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """A line of the report.
-
-    :param thread_id: the thread.
-    :param run_id: the run; ``None`` for a thread whose runs could not be listed.
-    :param before: its status when it was found.
-    :param after: its status as last seen.
-    :param age: seconds since it was created, if the server says when that was.
-    :param result: what came of it.
-    :param error: why it is a failure.
-    """
-
-    thread_id: str
-    run_id: str | None
-    before: str | None
-    after: str | None
-    age: float | None
-    result: Result
-    error: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the line as plain JSON."""
-        return {**asdict(self), "result": self.result.value}
+__all__ = ["Sweep", "cancel_one", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,58 +105,6 @@ async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: 
         run = await adrive(cancel_run(backend, ref), http)
     log.info("Asked for the cancel: %s is %s", ref, run.status.value)
     return run
-
-
-def report_of(end: list[Swept] | RunsError) -> dict[str, Any]:
-    """Return a sweep's end as the plain JSON of a trigger event; ``read_report`` reads it."""
-    if isinstance(end, RunsError):
-        return {"version": 1, "error": end.to_json()}
-    return {"version": 1, "report": [line.to_json() for line in end]}
-
-
-def read_report(data: Any) -> list[Swept]:
-    """Return the report of an event that has arrived.
-
-    :param data: what ``report_of`` gave, after its journey.
-    :raises RunsResponseError: if it is no such event.
-    :raises RunsError: the error that the event carries.
-    """
-    try:
-        if data["version"] != 1:
-            raise TypeError("another version")  # noqa: TRY301
-        error = RunsError.from_json(data["error"]) if "error" in data else None
-        lines = [
-            Swept(**{**line, "result": Result(line["result"])}) for line in data.get("report", [])
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise RunsResponseError(
-            f"The trigger's event cannot be understood, so the end of the sweep is not known: "
-            f"{data!r:.300}. Clear the task to sweep again."
-        ) from None
-    if error:
-        raise error
-    return lines
-
-
-def table(report: Sequence[Swept]) -> str:
-    """Return a report as a table, a line a run."""
-    rows = [("thread", "run", "before", "after", "age", "result")]
-    rows += [
-        (
-            str(line.thread_id),
-            line.run_id or "-",
-            line.before or "-",
-            line.after or "-",
-            "-" if line.age is None else f"{line.age:.0f} s",
-            line.result.value,
-        )
-        for line in report
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,115 @@
+"""The report of a sweep: a line for each run, what came of it, and all of them as a table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.errors import RunsError, RunsResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Result", "Swept", "read_report", "report_of", "table"]
+
+
+class Result(StrEnum):
+    """What came of a run in a sweep.
+
+    ``ended``: otherwise than by the cancel, before it or in spite of it. ``asked``: the cancel was
+    accepted and nobody waited for its effect. ``unknown age``: left alone, as its server does not
+    say when it was created.
+    """
+
+    CANCELLED = "cancelled"
+    ENDED = "ended"
+    ASKED = "asked"
+    WOULD_CANCEL = "would cancel"
+    UNKNOWN_AGE = "unknown age"
+    REFUSED = "refused"
+    UNCONFIRMED = "unconfirmed"
+    ERROR = "error"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the run may still go on although it was to be cancelled."""
+        return self in {Result.REFUSED, Result.UNCONFIRMED, Result.ERROR}
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A line of the report.
+
+    :param thread_id: the thread.
+    :param run_id: the run; ``None`` for a thread whose runs could not be listed.
+    :param before: its status when it was found.
+    :param after: its status as last seen.
+    :param age: seconds since it was created, if the server says when that was.
+    :param result: what came of it.
+    :param error: why it is a failure.
+    """
+
+    thread_id: str
+    run_id: str | None
+    before: str | None
+    after: str | None
+    age: float | None
+    result: Result
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as plain JSON."""
+        return {**asdict(self), "result": self.result.value}
+
+
+def report_of(end: list[Swept] | RunsError) -> dict[str, Any]:
+    """Return a sweep's end as the plain JSON of a trigger event; ``read_report`` reads it."""
+    if isinstance(end, RunsError):
+        return {"version": 1, "error": end.to_json()}
+    return {"version": 1, "report": [line.to_json() for line in end]}
+
+
+def read_report(data: Any) -> list[Swept]:
+    """Return the report of an event that has arrived.
+
+    :param data: what ``report_of`` gave, after its journey.
+    :raises RunsResponseError: if it is no such event.
+    :raises RunsError: the error that the event carries.
+    """
+    try:
+        if data["version"] != 1:
+            raise TypeError("another version")  # noqa: TRY301
+        error = RunsError.from_json(data["error"]) if "error" in data else None
+        lines = [
+            Swept(**{**line, "result": Result(line["result"])}) for line in data.get("report", [])
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise RunsResponseError(
+            f"The trigger's event cannot be understood, so the end of the sweep is not known: "
+            f"{data!r:.300}. Clear the task to sweep again."
+        ) from None
+    if error:
+        raise error
+    return lines
+
+
+def table(report: Sequence[Swept]) -> str:
+    """Return a report as a table, a line a run."""
+    rows = [("thread", "run", "before", "after", "age", "result")]
+    rows += [
+        (
+            str(line.thread_id),
+            line.run_id or "-",
+            line.before or "-",
+            line.after or "-",
+            "-" if line.age is None else f"{line.age:.0f} s",
+            line.result.value,
+        )
+        for line in report
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
