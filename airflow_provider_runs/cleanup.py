@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.errors import CancelRefused, RunTimeout
-from airflow_provider_runs.status import ACTIVE, some_of
-from airflow_provider_runs.task import (
-    deadline,
-    default_deferrable,
-    leave,
-    one_of,
-    seconds,
-    settling_time,
-)
+from airflow_provider_runs.status import ACTIVE
+from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
+from airflow_provider_runs.tasks.parameters import default_deferrable, one_of, seconds, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -112,7 +106,7 @@ class CleanupRunsOperator(BaseOperator):
             todo=todo.to_json(),
             fire_not_before=time.time() + settling_time(),
         )
-        return leave(self, trigger, todo.deadline or time.time())
+        return defer(self, trigger, todo.deadline or time.time())
 
     def execute_complete(self, context: Context, event: Any) -> list[dict[str, Any]]:
         """Take the report from the trigger's event."""

@@ -16,14 +16,12 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.cleanup import CleanupRunsOperator
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import RunLink
-from airflow_provider_runs.memory import last_status, remember
-from airflow_provider_runs.task import (
+from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
+from airflow_provider_runs.tasks.errors import UnwantedStatus, about
+from airflow_provider_runs.tasks.last_seen import last_status, remember
+from airflow_provider_runs.tasks.parameters import (
     NO_ID,
-    UnwantedStatus,
-    about,
-    deadline,
     default_deferrable,
-    defer,
     one_of,
     optional_seconds,
     seconds,
@@ -144,11 +142,18 @@ class CancelRunOperator(BaseOperator):
                 return None
         if run and run.is_final:
             return self._conclude(run)
-        return defer(self, self.conn_id, rest)
+        from airflow_provider_runs.triggers import RunStatusTrigger
+
+        trigger = RunStatusTrigger(
+            conn_id=self.conn_id,
+            fire_not_before=time.time() + settling_time(),
+            **rest.to_json(),
+        )
+        return defer(self, trigger, rest.deadline)
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
         """Take the end of the wait from the trigger's event."""
-        from airflow_provider_runs.events import RunEvent
+        from airflow_provider_runs.tasks.events import RunEvent
 
         try:
             return self._conclude(RunEvent.read(event, self.run_id))

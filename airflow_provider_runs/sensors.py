@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
 
@@ -15,22 +15,19 @@ from airflow_provider_runs.airflow_errors import (
     TaskDeferralTimeout,
 )
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.giving_up import GivesUp
 from airflow_provider_runs.links import RunLink
-from airflow_provider_runs.memory import last_status, remember
-from airflow_provider_runs.status import FINAL, some_of
-from airflow_provider_runs.task import (
-    UnwantedStatus,
-    about,
-    deadline,
+from airflow_provider_runs.status import FINAL
+from airflow_provider_runs.tasks.cancel_on_timeout import GivesUp
+from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
+from airflow_provider_runs.tasks.errors import UnwantedStatus, about
+from airflow_provider_runs.tasks.last_seen import WATCHED_RUN, last_status, remember
+from airflow_provider_runs.tasks.parameters import (
     default_deferrable,
-    defer,
     one_of,
     optional_seconds,
     seconds,
-    settling_time,
+    some_of,
 )
-from airflow_provider_runs.watched import WATCHED_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -137,14 +134,14 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
             if self.deferrable or self._must_hear_of_kills():
                 if self.cancel_on_kill:
                     context["ti"].xcom_push(key=WATCHED_RUN, value=self.run_id)
-                return defer(self, self.conn_id, rest, cancel_on_kill=self.cancel_on_kill)
+                return self._defer(rest)
             if wait.deadline - time.time() <= settling_time():
                 return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Take the end of the wait from the trigger's event."""
-        from airflow_provider_runs.events import RunEvent
+        from airflow_provider_runs.tasks.events import RunEvent
 
         with self._soft_failing(), self._giving_up():
             return self._conclude(RunEvent.read(event, self.run_id))
@@ -181,6 +178,17 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
             from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
 
             cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
+
+    def _defer(self, wait: Wait) -> NoReturn:
+        from airflow_provider_runs.triggers import RunStatusTrigger
+
+        trigger = RunStatusTrigger(
+            conn_id=self.conn_id,
+            cancel_on_kill=self.cancel_on_kill,
+            fire_not_before=time.time() + settling_time(),
+            **wait.to_json(),
+        )
+        defer(self, trigger, wait.deadline)
 
     def _must_hear_of_kills(self) -> bool:
         """Whether to wait in the triggerer although the mode is ``reschedule``.

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-__all__ = ["ACTIVE", "FINAL", "RunStatus", "some_of"]
+__all__ = ["ACTIVE", "FINAL", "RunStatus"]
 
 
 class RunStatus(StrEnum):
@@ -69,16 +66,3 @@ _FINAL = frozenset(
 #: The statuses, as words, of runs that still go on, and of runs that have ended.
 ACTIVE = tuple(status.value for status in RunStatus if not status.is_final)
 FINAL = tuple(status.value for status in RunStatus if status.is_final)
-
-
-def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return statuses as words, if they are some of those allowed.
-
-    :param name: what they are, for the error.
-    :param words: the statuses; a single one may be a text.
-    :raises ValueError: if there are none, or others.
-    """
-    chosen = (words,) if isinstance(words, str) else tuple(words)
-    if not chosen or not set(chosen) <= set(allowed):
-        raise ValueError(f"{name} must be some of {', '.join(allowed)}, not {chosen!r}")
-    return tuple(str(word) for word in chosen)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_runs.watched import WATCHED_RUN
+from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -109,7 +109,7 @@ class RunStatusTrigger(BaseTrigger):
         # The hook brings pydantic models and an HTTP client: built off the loop, once a process.
         await asyncio.to_thread(_warm_up)
         from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.events import RunEvent
+        from airflow_provider_runs.tasks.events import RunEvent
 
         try:
             event = RunEvent.of(await self._follow())
@@ -262,8 +262,8 @@ async def _patient(look_up: Callable[[], Awaitable[Backend]], deadline: float) -
 
 def _warm_up() -> None:
     import airflow_provider_runs.hooks  # noqa: F401
-    from airflow_provider_runs.events import RunEvent
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.tasks.events import RunEvent
 
     Run.model_rebuild()
     RunEvent.model_rebuild()

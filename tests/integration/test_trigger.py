@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 import pytest
 
 from airflow_provider_runs.errors import RunTimeout
-from airflow_provider_runs.events import RunEvent
+from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import Fault, RunScript
 from airflow_provider_runs.transport import clients
 from airflow_provider_runs.triggers import RunStatusTrigger

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_runs import errors
 from airflow_provider_runs.errors import RunsError, RunsResponseError
-from airflow_provider_runs.events import Outcome, RunEvent
 from airflow_provider_runs.models import Run, RunStatus
+from airflow_provider_runs.tasks.events import Outcome, RunEvent
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 #: The statuses that end a wait; in `requires_action` somebody else has to act.

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_runs.events import RunEvent
 from airflow_provider_runs.models import Run, RunRef, RunStatus
+from airflow_provider_runs.tasks.events import RunEvent
 
 #: The Run object of the Assistants API, v2.
 FIELDS = (

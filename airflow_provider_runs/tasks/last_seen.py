@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.flows.wait import Wait
 
-__all__ = ["last_status", "remember"]
+__all__ = ["WATCHED_RUN", "last_status", "remember"]
 
 log = logging.getLogger(__name__)
 
+#: The XCom in which a sensor notes which run it watches, for its trigger to compare.
+WATCHED_RUN = "watched_run"
 _KEY = "airflow_provider_runs.seen"
 
 

@@ -22,7 +22,7 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.task import about
+from airflow_provider_runs.tasks.errors import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,35 @@
+"""The errors of a task: about its run, and as Airflow heeds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_runs.airflow_errors import AirflowFailException
+from airflow_provider_runs.errors import RunFailed, RunsError
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.models import Run
+
+__all__ = ["UnwantedStatus", "about"]
+
+
+class UnwantedStatus(RunFailed, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
+    """The run is where it should not be and will stay there, so Airflow does not retry the task."""
+
+
+E = TypeVar("E", bound=RunsError)
+
+
+def about(task: Any, kind: type[E], words: str, run: Run | None = None) -> E:
+    """Return an error about the run that a task works on.
+
+    :param task: an operator or sensor with ``run_id``, ``thread_id`` and ``conn_id``.
+    :param run: the run as it was seen, if it was.
+    """
+    return kind(
+        words,
+        conn_id=task.conn_id,
+        run_id=task.run_id,
+        thread_id=task.thread_id,
+        run=run.to_json() if run else None,
+    )

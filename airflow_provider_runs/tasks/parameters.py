@@ -1,0 +1,64 @@
+"""The parameters of operators and sensors: their checks and defaults."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["NO_ID", "default_deferrable", "one_of", "optional_seconds", "seconds", "some_of"]
+
+#: What an id is where a template had nothing to render.
+NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
+
+
+def default_deferrable() -> bool:
+    """Return Airflow's ``[operators] default_deferrable``."""
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return the value of a parameter if it is one of those allowed.
+
+    :raises ValueError: if it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def seconds(name: str, value: float | timedelta) -> float:
+    """Return a span of time as seconds.
+
+    :raises ValueError: if it is not more than zero, or has no end.
+    """
+    number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be more than 0 seconds and have an end, not {value!r}")
+    return number
+
+
+def optional_seconds(name: str, value: float | timedelta | None) -> float | None:
+    """Return a span of time as seconds, or ``None`` as it is.
+
+    :raises ValueError: if it is not more than zero, or has no end.
+    """
+    return None if value is None else seconds(name, value)
+
+
+def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Return statuses as words, if they are some of those allowed.
+
+    :param name: what they are, for the error.
+    :param words: the statuses; a single one may be a text.
+    :raises ValueError: if there are none, or others.
+    """
+    chosen = (words,) if isinstance(words, str) else tuple(words)
+    if not chosen or not set(chosen) <= set(allowed):
+        raise ValueError(f"{name} must be some of {', '.join(allowed)}, not {chosen!r}")
+    return tuple(str(word) for word in chosen)
