@@ -17,7 +17,7 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.status import FINAL
-from airflow_provider_runs.tasks.cancel_on_timeout import GivesUp
+from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN, last_status, remember
@@ -46,7 +46,7 @@ __all__ = ["RunStatusSensor"]
 _SHORTEST_PAUSE = 0.1
 
 
-class RunStatusSensor(GivesUp, BaseSensorOperator):
+class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
     """Waits until a run has ended, in one of the expected statuses.
 
     Another final status fails the task at once and without retries, as a final run never changes;
@@ -120,7 +120,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         """Wait: here, in the triggerer, or a look at a time."""
         from airflow_provider_runs.hooks import RunsHook
 
-        with self._soft_failing(), self._giving_up(), RunsHook(self.conn_id) as hook:
+        with self._soft_failing(), self._cancelling_on_timeout(), RunsHook(self.conn_id) as hook:
             self._watching = hook.backend()
             seen = last_status(context, self.run_id)
             wait = replace(self._wait(self._started_at(context)), seen=seen)
@@ -143,7 +143,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         """Take the end of the wait from the trigger's event."""
         from airflow_provider_runs.tasks.events import RunEvent
 
-        with self._soft_failing(), self._giving_up():
+        with self._soft_failing(), self._cancelling_on_timeout():
             return self._conclude(RunEvent.read(event, self.run_id))
 
     def resume_execution(
@@ -153,7 +153,7 @@ class RunStatusSensor(GivesUp, BaseSensorOperator):
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
-            with self._soft_failing(), self._giving_up():
+            with self._soft_failing(), self._cancelling_on_timeout():
                 raise
 
     def poke(self, context: Context) -> PokeReturnValue:

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
 
-__all__ = ["GivesUp", "SensorRunTimeout"]
+__all__ = ["CancelsOnTimeout", "SensorRunTimeout"]
 
 
 class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
     """The sensor's time is up. Airflow retries no sensor for that."""
 
 
-class GivesUp:
+class CancelsOnTimeout:
     """The part of a sensor that gives up."""
 
     run_id: str
@@ -49,7 +49,7 @@ class GivesUp:
     never_fail: bool
 
     @contextmanager
-    def _giving_up(self) -> Iterator[None]:
+    def _cancelling_on_timeout(self) -> Iterator[None]:
         """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
         try:
             yield

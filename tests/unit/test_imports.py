@@ -36,13 +36,11 @@ OUTER = {
     *("airflow_errors", "hooks", "links", "notifications", "operators", "sensors", "tasks"),
     "triggers",
 }
-#: Modules on their way into their room.
-MOVING = {"cleanup": "operators"}
 
 
 def room_of(name: str) -> str:
     """The room of a module: the folder it is in, or itself."""
-    return MOVING.get(name, name.split(".", maxsplit=1)[0])
+    return name.split(".", maxsplit=1)[0]
 
 
 def name_of(file: Path) -> str:

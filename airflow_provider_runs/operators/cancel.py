@@ -13,7 +13,6 @@ from airflow_provider_runs.airflow_errors import (
     TaskDeferralError,
     TaskDeferralTimeout,
 )
-from airflow_provider_runs.cleanup import CleanupRunsOperator
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
 
-__all__ = ["CancelRunOperator", "CleanupRunsOperator"]
+__all__ = ["CancelRunOperator"]
 
 _CHOICES = ("succeed", "skip", "fail")
 Choice = Literal["succeed", "skip", "fail"]
