@@ -53,10 +53,9 @@ class RunsError(Exception):
     :param run: the run as last seen, as plain JSON, if it was seen.
     :param transient: whether the same call may succeed a little later, so that a wait goes on.
     :param retry_after: seconds that the server asked to be left alone, if it did.
+    :param should_retry: whether the server itself said that the call may be sent again
+        (``x-should-retry``), if it said so.
     """
-
-    #: Whether the server itself said that the call may be sent again (``x-should-retry``).
-    should_retry: bool | None = None
 
     def __init__(
         self,
@@ -70,6 +69,7 @@ class RunsError(Exception):
         run: dict[str, Any] | None = None,
         transient: bool = False,
         retry_after: float | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -81,11 +81,15 @@ class RunsError(Exception):
         self.run = run
         self.transient = transient
         self.retry_after = retry_after
+        self.should_retry = should_retry
 
     def adding(self, words: str) -> Self:
         """Return the same error with more said."""
-        fields = self.fields()
-        return type(self)(f"{fields.pop('message')} {words}".rstrip(), **fields)
+        return self.replacing(message=f"{self.message} {words}".rstrip())
+
+    def replacing(self, **fields: Any) -> Self:
+        """Return the same error with some fields changed."""
+        return type(self)(**{**self.fields(), **fields})
 
     def fields(self) -> dict[str, Any]:
         """Return what the error was made with."""
@@ -93,7 +97,10 @@ class RunsError(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
-        return {"type": type(self).__name__, **self.fields()}
+        fields = self.fields()
+        if self.should_retry is None:
+            del fields["should_retry"]  # unknown to version 0.1.0, which may read it
+        return {"type": type(self).__name__, **fields}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> RunsError:
@@ -122,6 +129,7 @@ _FIELDS = (
     "run",
     "transient",
     "retry_after",
+    "should_retry",
 )
 
 

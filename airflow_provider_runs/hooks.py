@@ -21,15 +21,10 @@ from airflow_provider_runs.airflow_errors import (
     AirflowRescheduleException,
     TaskDeferred,
 )
-from airflow_provider_runs.backends import (
-    AssistantsBackend,
-    FoundryBackend,
-    LangGraphBackend,
-    ResponsesBackend,
-)
+from airflow_provider_runs.backends import BACKENDS
 from airflow_provider_runs.backends.resolve import read_connection, unknown
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.flows import calls as client
+from airflow_provider_runs.flows import calls
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
@@ -47,16 +42,6 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.models import Run
-
-metrics.report_to(Stats)
-
-__all__ = [
-    "AssistantsRunsHook",
-    "FoundryRunsHook",
-    "LangGraphRunsHook",
-    "ResponsesRunsHook",
-    "RunsHook",
-]
 
 T = TypeVar("T")
 
@@ -82,6 +67,7 @@ class RunsHook(BaseHook):
 
     def __init__(self, conn_id: str = default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        metrics.report_to(Stats)
         self.conn_id = conn_id
         self._backend: Backend | None = None
         self._client: httpx.Client | None = None
@@ -108,7 +94,7 @@ class RunsHook(BaseHook):
         :raises RunNotFound: if the server knows no such run.
         :raises RunsError: if there is no usable answer.
         """
-        return self._drive(lambda backend: client.get_run(backend, RunRef(run_id, thread_id)))
+        return self._drive(lambda backend: calls.get_run(backend, RunRef(run_id, thread_id)))
 
     def cancel_run(
         self,
@@ -135,7 +121,7 @@ class RunsHook(BaseHook):
         """
         ref = RunRef(run_id, thread_id)
         return self._drive(
-            lambda b: client.cancel_run(b, ref, action=cancel_action, deadline=deadline)
+            lambda b: calls.cancel_run(b, ref, action=cancel_action, deadline=deadline)
         )
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
@@ -145,7 +131,7 @@ class RunsHook(BaseHook):
         :raises RunNotFound: if the server knows no such thread.
         :raises RunsError: if there is no usable answer.
         """
-        for page in client.list_runs(self.backend(), thread_id):
+        for page in calls.list_runs(self.backend(), thread_id):
             yield from drive(page, self.get_conn())
 
     def wait_for_run(
@@ -167,7 +153,7 @@ class RunsHook(BaseHook):
             no answer came for a quarter of an hour.
         """
         now = time.time()
-        return self.follow(Wait(run_id, thread_id, now, now + timeout, poll_interval))
+        return self.follow(Wait(RunRef(run_id, thread_id), now, now + timeout, poll_interval))
 
     def follow(self, wait: Wait) -> Run:
         """Wait as told, blocking; see ``wait.wait_for``."""
@@ -214,9 +200,7 @@ class RunsHook(BaseHook):
 
     async def aget_run(self, run_id: str, thread_id: str | None = None) -> Run:
         """Do what ``get_run`` does, for asyncio."""
-        return await self._adrive(
-            lambda backend: client.get_run(backend, RunRef(run_id, thread_id))
-        )
+        return await self._adrive(lambda backend: calls.get_run(backend, RunRef(run_id, thread_id)))
 
     async def acancel_run(
         self,
@@ -229,13 +213,13 @@ class RunsHook(BaseHook):
         """Do what ``cancel_run`` does, for asyncio."""
         ref = RunRef(run_id, thread_id)
         return await self._adrive(
-            lambda b: client.cancel_run(b, ref, action=cancel_action, deadline=deadline)
+            lambda b: calls.cancel_run(b, ref, action=cancel_action, deadline=deadline)
         )
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
         backend = await self.abackend()
-        for page in client.list_runs(backend, thread_id):
+        for page in calls.list_runs(backend, thread_id):
             async with shared_client(backend.settings) as http:
                 runs = await adrive(page, http)
             for run in runs:
@@ -251,7 +235,9 @@ class RunsHook(BaseHook):
     ) -> Run:
         """Do what ``wait_for_run`` does, for asyncio."""
         now = time.time()
-        return await self.afollow(Wait(run_id, thread_id, now, now + timeout, poll_interval))
+        return await self.afollow(
+            Wait(RunRef(run_id, thread_id), now, now + timeout, poll_interval)
+        )
 
     async def afollow(self, wait: Wait) -> Run:
         """Do what ``follow`` does, for asyncio."""
@@ -352,25 +338,26 @@ class RunsHook(BaseHook):
             return await adrive(make_flow(backend), http)
 
 
-class AssistantsRunsHook(RunsHook):
-    """The hook of connections of type ``runs_assistants``."""
-
-    form = AssistantsBackend.form
-
-
-class FoundryRunsHook(RunsHook):
-    """The hook of connections of type ``runs_foundry``."""
-
-    form = FoundryBackend.form
+def hook_name(backend: type[Backend]) -> str:
+    """Return the name of a backend's hook class in this module, as connection types name it."""
+    return f"{backend.__name__.removesuffix('Backend')}RunsHook"
 
 
-class LangGraphRunsHook(RunsHook):
-    """The hook of connections of type ``runs_langgraph``."""
+def _hook_of(backend: type[Backend]) -> type[RunsHook]:
+    doc = f"The hook of connections of type ``{backend.form.conn_type}``."
+    body = {"form": backend.form, "__doc__": doc, "__module__": __name__}
+    return type(hook_name(backend), (RunsHook,), body)
 
-    form = LangGraphBackend.form
+
+_HOOKS = {hook_name(backend): _hook_of(backend) for backend in BACKENDS}
 
 
-class ResponsesRunsHook(RunsHook):
-    """The hook of connections of type ``runs_responses``."""
+__all__ = [*sorted(_HOOKS), "RunsHook"]  # noqa: PLE0604 - ruff cannot see that they are texts
 
-    form = ResponsesBackend.form
+
+def __getattr__(name: str) -> type[RunsHook]:
+    """Return the hook of a connection type, such as ``LangGraphRunsHook``: each backend has one."""
+    try:
+        return _HOOKS[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

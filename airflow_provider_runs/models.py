@@ -11,7 +11,6 @@ type of the published ``openai`` SDK (``types/beta/threads/run.py``).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -27,29 +26,13 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider_runs.status import RunStatus
-from airflow_provider_runs.text import whole_text
+from airflow_provider_runs.plain_json import plain_json
+from airflow_provider_runs.status import RunRef, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Glimpse", "Run", "RunRef", "RunStatus"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunRef:
-    """Names a run.
-
-    :param run_id: the run's id.
-    :param thread_id: the id of its thread; ``None`` where the API has no threads.
-    """
-
-    run_id: str
-    thread_id: str | None = None
-
-    def __str__(self) -> str:
-        thread = f" on thread {self.thread_id!r}" if self.thread_id else ""
-        return f"run {self.run_id!r}{thread}"
 
 
 T = TypeVar("T")
@@ -191,30 +174,6 @@ class Tool(_Part):
     file_search: Lenient[dict[str, Any]] = None
 
 
-#: Levels of nesting beyond which nothing is read, and bits of a number.
-_DEEP, _LONG = 100, 4096
-
-
-def _json(value: Any, levels: int = _DEEP) -> Any:
-    """Return what every reader of JSON takes: Airflow's own dies of what it does not take.
-
-    NaN and infinities are nothing, integers beyond 64 bits are texts.
-    """
-    if isinstance(value, str):
-        value = whole_text(value)
-    elif isinstance(value, float):
-        value = value if math.isfinite(value) else None
-    elif isinstance(value, int) and not -(2**63) <= value < 2**64:
-        value = str(value) if value.bit_length() < _LONG else None
-    elif isinstance(value, (dict, list)) and not levels:
-        value = None
-    elif isinstance(value, dict):
-        value = {_json(name): _json(item, levels - 1) for name, item in value.items()}
-    elif isinstance(value, list):
-        value = [_json(item, levels - 1) for item in value]
-    return value
-
-
 def _status(value: Any) -> Any:
     return RunStatus.of(value) if isinstance(value, str) else value
 
@@ -260,7 +219,7 @@ class Run(_Part):
     def _prepare(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        data = _json(data)
+        data = plain_json(data)
         if isinstance(data.get("raw_status"), str):
             return data
         return {**data, "raw_status": data.get("status")}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from airflow_provider_runs.status import ACTIVE
-from airflow_provider_runs.tasks.parameters import NO_ID, some_of
+from airflow_provider_runs.status import ACTIVE, NO_ID
+from airflow_provider_runs.tasks.parameters import some_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence

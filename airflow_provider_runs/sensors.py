@@ -16,7 +16,7 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import RunLink
-from airflow_provider_runs.status import FINAL
+from airflow_provider_runs.status import FINAL, RunRef
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
@@ -215,8 +215,7 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
         return Wait(
-            self.run_id,
-            self.thread_id,
+            RunRef(self.run_id, self.thread_id),
             started_at=started_at,
             deadline=deadline(started_at, self.timeout, self.execution_timeout),
             poll_interval=max(longest, pause),

@@ -1,11 +1,32 @@
-"""The statuses of a run. Apart from the models because DAG files need these, and not those."""
+"""How a run is named, and its statuses: what DAG files need, without the weight of the models."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["ACTIVE", "FINAL", "RunStatus"]
+__all__ = ["ACTIVE", "FINAL", "NO_ID", "RunRef", "RunStatus"]
+
+
+#: What an id is where a template had nothing to render.
+NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """Names a run.
+
+    :param run_id: the run's id.
+    :param thread_id: the id of its thread; ``None`` where the API has no threads.
+    """
+
+    run_id: str
+    thread_id: str | None = None
+
+    def __str__(self) -> str:
+        thread = f" on thread {self.thread_id!r}" if self.thread_id else ""
+        return f"run {self.run_id!r}{thread}"
 
 
 class RunStatus(StrEnum):
@@ -48,6 +69,11 @@ class RunStatus(StrEnum):
     def is_final(self) -> bool:
         """Whether a run in this status has ended; ``cancelling`` has not."""
         return self in _FINAL
+
+    @property
+    def may_end_wait(self) -> bool:
+        """Whether a wait can end here: the run has ended, or waits for its caller."""
+        return self.is_final or self is RunStatus.REQUIRES_ACTION
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         """Pickle by word, so that an unknown one survives too."""

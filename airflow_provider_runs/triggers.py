@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.models import Run
@@ -31,75 +31,40 @@ class RunStatusTrigger(BaseTrigger):
     Fires one event, see ``events.RunEvent``. All parameters are stored in Airflow's database, so
     none of them is a secret: the key is read from the connection.
 
-    :param run_id: the run.
-    :param thread_id: its thread; ``None`` where the API has no threads.
+    :param wait: what to wait for, as ``flows.wait.Wait.to_json`` gives it: at least ``run_id`` and
+        ``deadline``, the epoch seconds at which the wait must end, since a triggerer that starts
+        anew must not begin the wait anew.
     :param conn_id: the Airflow connection.
-    :param deadline: when the wait must end, in epoch seconds: a triggerer that starts anew must
-        not begin the wait anew.
-    :param poll_interval: longest pause between two looks, in seconds.
-    :param started_at: when the wait began, in epoch seconds; by default now.
-    :param first_interval: the first pause, in seconds; by default one second, or less.
-    :param stop_on_requires_action: fire also when the run waits for its caller.
-    :param cancel: ask for the run to be cancelled first, until the server has agreed.
-    :param cancel_action: how the run is to be cancelled, or was; by default as the connection
-        says.
-    :param asked_at: when the server agreed to cancel the run, in epoch seconds, if it did.
-    :param seen: the status that is known, and was logged, already.
     :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
         later, which alone tell triggers).
     :param fire_not_before: epoch seconds before which the event is held back: Airflow fails a task
         whose trigger fires while the worker that deferred it is still being wound up.
+    :param fields: those of ``wait``, one by one; so version 0.1.0 stored them.
+    :raises TypeError: if a field is missing, or is none of a wait's.
     """
 
     def __init__(
         self,
         *,
-        run_id: str,
-        thread_id: str | None = None,
+        wait: Mapping[str, Any] | None = None,
         conn_id: str = "runs_default",
-        deadline: float,
-        poll_interval: float = 5.0,
-        started_at: float | None = None,
-        first_interval: float | None = None,
-        stop_on_requires_action: bool = False,
-        cancel: bool = False,
-        cancel_action: str | None = None,
-        asked_at: float | None = None,
-        seen: str | None = None,
         cancel_on_kill: bool = False,
         fire_not_before: float = 0.0,
+        **fields: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow left it so
-        self.run_id = run_id
-        self.thread_id = thread_id
+        from airflow_provider_runs.flows.wait import Wait
+
+        self.wait = Wait.from_json({**(wait or {}), **fields})
         self.conn_id = conn_id
-        self.deadline = deadline
-        self.poll_interval = poll_interval
-        self.started_at = time.time() if started_at is None else started_at
-        self.first_interval = first_interval
-        self.stop_on_requires_action = stop_on_requires_action
-        self.cancel = cancel
-        self.cancel_action = cancel_action
-        self.asked_at = asked_at
-        self.seen = seen
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the parameters, as plain JSON."""
         return f"{__name__}.RunStatusTrigger", {
-            "run_id": self.run_id,
-            "thread_id": self.thread_id,
+            "wait": self.wait.to_json(),
             "conn_id": self.conn_id,
-            "deadline": self.deadline,
-            "poll_interval": self.poll_interval,
-            "started_at": self.started_at,
-            "first_interval": self.first_interval,
-            "stop_on_requires_action": self.stop_on_requires_action,
-            "cancel": self.cancel,
-            "cancel_action": self.cancel_action,
-            "asked_at": self.asked_at,
-            "seen": self.seen,
             "cancel_on_kill": self.cancel_on_kill,
             "fire_not_before": self.fire_not_before,
         }
@@ -119,26 +84,12 @@ class RunStatusTrigger(BaseTrigger):
         yield TriggerEvent(event.to_json())
 
     async def _follow(self) -> Run:
-        from airflow_provider_runs.flows.wait import Wait
         from airflow_provider_runs.hooks import RunsHook
         from airflow_provider_runs.polling.poller import shared_poller
 
-        wait = Wait(
-            self.run_id,
-            self.thread_id,
-            started_at=self.started_at,
-            deadline=self.deadline,
-            poll_interval=self.poll_interval,
-            first_interval=self.first_interval,
-            stop_on_requires_action=self.stop_on_requires_action,
-            cancel=self.cancel,
-            cancel_action=self.cancel_action,
-            asked_at=self.asked_at,
-            seen=self.seen,
-        )
         async with shared_poller(self.conn_id, lambda: RunsHook(self.conn_id).abackend()) as poller:
-            await _patient(poller.backend, self.deadline)
-            return await poller.follow(wait, self.log)
+            await _patient(poller.backend, self.wait.deadline)
+            return await poller.follow(self.wait, self.log)
 
     async def on_kill(self) -> None:
         """Cancel the run because a person has ended the task, if the task asked for that."""
@@ -155,20 +106,21 @@ class RunStatusTrigger(BaseTrigger):
         from airflow_provider_runs.errors import RunsError
         from airflow_provider_runs.hooks import RunsHook
 
+        ref = self.wait.ref
         try:
             still_watched = await asyncio.to_thread(self._is_still_watched)
         except Exception:  # whatever keeps the API server from answering
-            self.log.warning("Not cancelling run %r: its task's state is unknown", self.run_id)
+            self.log.warning("Not cancelling run %r: its task's state is unknown", ref.run_id)
             raise
         if still_watched:
-            self.log.warning("Not cancelling run %r: its task still waits for it", self.run_id)
+            self.log.warning("Not cancelling run %r: its task still waits for it", ref.run_id)
             return
         try:
-            run = await RunsHook(self.conn_id).acancel_run(self.run_id, self.thread_id)
+            run = await RunsHook(self.conn_id).acancel_run(ref.run_id, ref.thread_id)
         except RunsError as error:
-            self.log.warning("Could not cancel run %r of an ended task. %s", self.run_id, error)
+            self.log.warning("Could not cancel run %r of an ended task. %s", ref.run_id, error)
         else:
-            self.log.info("Run %r of an ended task is %s", self.run_id, run.status.value)
+            self.log.info("Run %r of an ended task is %s", ref.run_id, run.status.value)
 
     def _is_still_watched(self) -> bool:
         """Whether the task waits for this run, so that the kill is a mistake.
@@ -189,7 +141,7 @@ class RunStatusTrigger(BaseTrigger):
         if "deferred" not in states.get(ti.run_id, {}).values():
             return False
         watched = XCom.get_value(ti_key=ti, key=WATCHED_RUN)
-        return watched is None or bool(watched == self.run_id)
+        return watched is None or bool(watched == self.wait.ref.run_id)
 
 
 class SweepTrigger(BaseTrigger):

@@ -24,6 +24,7 @@ def build() -> dict[str, Any]:
     """Return the provider info for the backends as they are."""
     # Here, since what they import may come to import Airflow: see below.
     from airflow_provider_runs.backends import BACKENDS
+    from airflow_provider_runs.hooks import hook_name
 
     def modules(module: str) -> list[dict[str, Any]]:
         return [{"integration-name": NAME, "python-modules": [f"{PACKAGE}.{module}"]}]
@@ -44,7 +45,10 @@ def build() -> dict[str, Any]:
         "sensors": modules("sensors"),
         "triggers": modules("triggers"),
         "notifications": [f"{PACKAGE}.notifications.CancelRunNotifier"],
-        "connection-types": [backend.form.connection_type() for backend in BACKENDS],
+        "connection-types": [
+            backend.form.connection_type(f"{PACKAGE}.hooks.{hook_name(backend)}")
+            for backend in BACKENDS
+        ],
         "extra-links": [f"{PACKAGE}.links.RunLink"],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_runs.backends.assistants import AssistantsBackend
-from airflow_provider_runs.backends.base import Backend, Call, Page
+from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.backends.foundry import FoundryBackend
 from airflow_provider_runs.backends.langgraph import LangGraphBackend
 from airflow_provider_runs.backends.responses import ResponsesBackend
@@ -12,10 +12,8 @@ __all__ = [
     "BACKENDS",
     "AssistantsBackend",
     "Backend",
-    "Call",
     "FoundryBackend",
     "LangGraphBackend",
-    "Page",
     "ResponsesBackend",
     "backend_for",
 ]

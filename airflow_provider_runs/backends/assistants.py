@@ -6,45 +6,36 @@ endpoint down on 2026-08-26, Azure OpenAI on the same day; the wire lives on in 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from airflow_provider_runs.backends.base import PAGE_SIZE, Call, Page
-from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
-from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
+from pydantic import Field
+
+from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIErrors, OpenAIOptions
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
+from airflow_provider_runs.connections.fields import Text
+from airflow_provider_runs.connections.forms import ConnectionForm
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
 
-__all__ = ["AssistantsBackend"]
+__all__ = ["AssistantsBackend", "ThreadRuns"]
 
 #: Hosts (and everything below them) where every path of this API answers 404.
 _GONE = ("openai.com", "openai.azure.com")
 
 
-class AssistantsBackend(OpenAIBackend):
-    """Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
+class AssistantsOptions(OpenAIOptions):
+    """What connections to such a server hold."""
 
-    form = ConnectionForm(
-        conn_type="runs_assistants",
-        label="Runs: OpenAI Assistants and compatible",
-        hook_class="airflow_provider_runs.hooks.AssistantsRunsHook",
-        default_base_url="https://api.openai.com/v1",
-        placeholders={"host": "https://gateway.example.com/v1", "port": "443"},
-        fields={
-            **OPENAI_FIELDS,
-            "beta": field(
-                "Beta header",
-                "string",
-                "Value of the 'OpenAI-Beta' header.",
-                default="assistants=v2",
-            ),
-            **COMMON_FIELDS,
-        },
+    beta: Text = Field(
+        default="assistants=v2",
+        title="Beta header",
+        description="Value of the 'OpenAI-Beta' header.",
     )
 
-    def headers(self) -> dict[str, str]:
-        """Return those of all such APIs and the beta header."""
-        return {**super().headers(), "OpenAI-Beta": self.settings.options["beta"]}
+
+class ThreadRuns(OpenAIErrors):
+    """The wire of Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
@@ -56,7 +47,7 @@ class AssistantsBackend(OpenAIBackend):
         A second cancel is an error on the server (400), so the error is judged by the run's status.
         """
         path = f"{self._path(ref)}/cancel"
-        return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
+        return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED)
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Return ``GET /threads/{thread_id}/runs``, newest first."""
@@ -71,7 +62,7 @@ class AssistantsBackend(OpenAIBackend):
         params = {"limit": 1}
         return Call("list the assistants", "GET", "/assistants", params=params, has_ids=False)
 
-    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
+    def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
             raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
@@ -81,11 +72,29 @@ class AssistantsBackend(OpenAIBackend):
         last = body.get("last_id")
         return Page(runs, last if isinstance(last, str) and last else self.glimpse(runs[-1]).id)
 
+    def _path(self, ref: RunRef) -> str:
+        thread = self._segment("thread_id", ref.thread_id, ref)
+        return f"/threads/{thread}/runs/{self._segment('run_id', ref.run_id, ref)}"
+
+
+class AssistantsBackend(ThreadRuns, OpenAIBackend):
+    """Assistants v2, at OpenAI once, and at compatible servers."""
+
+    form = ConnectionForm(
+        conn_type="runs_assistants",
+        label="Runs: OpenAI Assistants and compatible",
+        default_base_url="https://api.openai.com/v1",
+        placeholders={"host": "https://gateway.example.com/v1", "port": "443"},
+        options=AssistantsOptions,
+    )
+    options: AssistantsOptions
+
+    def headers(self) -> dict[str, str]:
+        """Return those of all such APIs and the beta header."""
+        beta = self.options.beta
+        return {**super().headers(), **({"OpenAI-Beta": beta} if beta else {})}
+
     def is_gone(self) -> bool:
         """Return whether the host is OpenAI's or Azure OpenAI's own."""
         host = self.settings.host
         return any(host == gone or host.endswith(f".{gone}") for gone in _GONE)
-
-    def _path(self, ref: RunRef) -> str:
-        thread = self._segment("thread_id", ref.thread_id, ref)
-        return f"/threads/{thread}/runs/{self._segment('run_id', ref.run_id, ref)}"

@@ -2,74 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
 from airflow_provider_runs import __version__
+from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
-from airflow_provider_runs.text import whole_text
+from airflow_provider_runs.models import Glimpse, Run, RunStatus
+from airflow_provider_runs.plain_json import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_runs.backends.credentials import EntraID
+    from airflow_provider_runs.backends.wire import Answer, Exchange
+    from airflow_provider_runs.connections.fields import ConnectionOptions
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.connections.settings import Settings
+    from airflow_provider_runs.models import RunRef
 
-__all__ = ["PAGE_SIZE", "ROLLBACK", "Backend", "Call", "Page", "segment"]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One HTTP call to make.
-
-    :param what: what it does, for people: "get run 'run_1'".
-    :param method: the HTTP method.
-    :param path: appended to the base URL; its parts are percent-encoded already.
-    :param ref: the run it is about, if it is about one.
-    :param params: its query.
-    :param json: its body, if it has one.
-    :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
-    :param judged: error statuses that are an answer to be judged, not sent again: a cancel that is
-        answered 409 may mean that the run has ended.
-    """
-
-    what: str
-    method: str
-    path: str
-    ref: RunRef | None = None
-    params: Mapping[str, str | int] = field(default_factory=dict)
-    json: Mapping[str, Any] | None = None
-    has_ids: bool = True
-    judged: frozenset[int] = frozenset()
+__all__ = ["Backend"]
 
 
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
-    """One page of a list; ``cursor`` asks for the next one, ``None`` after the last."""
-
-    items: list[Item]
-    cursor: str | None
-
-
-#: Runs, or threads, that a page holds at most.
-PAGE_SIZE = 100
-#: The cancel action that deletes the run: then its absence is the end that was asked for.
-ROLLBACK = "rollback"
-
-
-class Backend:
+class Backend(ABC):
     """One wire dialect with one connection's settings. Subclasses say what is their own.
 
-    :param settings: the connection's settings.
+    A look, a fetch and a cancel are exchanges: one call each by default, more where an API needs
+    more. All else is a single call.
+
+    :param settings: the connection's settings, with the options of this backend's form.
     :raises RunsConfigError: if the settings contradict each other.
     """
 
@@ -80,16 +45,30 @@ class Backend:
     #: Why a run that was there a moment ago is not any more.
     vanished: ClassVar[str] = "so it was deleted in the meantime"
 
+    options: ConnectionOptions
+
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.options = settings.options
 
+    # -- what goes with every call ---------------------------------------------------------------
+
+    @abstractmethod
     def headers(self) -> dict[str, str]:
         """Return the headers that this API asks for, the key among them."""
-        raise NotImplementedError
+
+    def params(self) -> dict[str, str]:
+        """Return the query of every call."""
+        return {}
+
+    @cached_property
+    def credential(self) -> EntraID | None:
+        """Whose token each request carries, where a key in a header does not do."""
+        return None
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers of every call; the connection's extra ones win over ours."""
-        extra = self.settings.headers
+        extra = self.options.headers
         overridden = {name.lower() for name in extra}  # whatever their spelling
         agent = f"airflow-provider-runs/{__version__}"
         own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
@@ -100,21 +79,57 @@ class Backend:
         """The same, ready to be sent."""
         return httpx.Headers(self.all_headers())
 
-    @cached_property
-    def credential(self) -> EntraID | None:
-        """Whose token each request carries, where a key in a header does not do."""
-        return None
+    # -- exchanges -------------------------------------------------------------------------------
 
-    def params(self) -> dict[str, str]:
-        """Return the query of every call."""
-        return {}
+    def fetch_run(self, ref: RunRef) -> Exchange[Run]:
+        """Fetch a run.
 
+        :raises RunsConfigError: if an id cannot be part of a path.
+        :raises ValueError: if an answer holds no run.
+        """
+        answer = yield self.get(ref)
+        return self.read_run(answer.body())
+
+    def look_at_run(self, ref: RunRef) -> Exchange[Glimpse]:
+        """Fetch what a look at a run has to know.
+
+        :raises RunsConfigError: if an id cannot be part of a path.
+        :raises ValueError: if an answer holds no run.
+        """
+        answer = yield self.get(ref)
+        seen = self.glimpse(answer.body())
+        wanted = answer.number("openai-poll-after-ms")
+        return replace(seen, poll_after=wanted / 1000) if wanted else seen
+
+    def cancel_run(self, ref: RunRef, action: str | None = None) -> Exchange[Run | None]:
+        """Ask for a run to be cancelled.
+
+        :param action: as ``cancel_action`` gave it.
+        :return: the run, if the server sends it along.
+        :raises RunsConfigError: if an id cannot be part of a path.
+        """
+        answer = yield self.cancel(ref, action)
+        try:
+            return self.read_cancel(answer.body())
+        except ValueError:
+            return None
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    @abstractmethod
     def get(self, ref: RunRef) -> Call:
         """Return the call that fetches a run.
 
         :raises RunsConfigError: if an id cannot be part of a path.
         """
-        raise NotImplementedError
+
+    @abstractmethod
+    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
+        """Return the call that asks for a run to be cancelled.
+
+        :param action: as ``cancel_action`` gave it.
+        :raises RunsConfigError: if an id cannot be part of a path.
+        """
 
     def cancel_action(self, wanted: str | None) -> str | None:
         """Return how runs are cancelled: as wanted, else as the connection says.
@@ -124,26 +139,18 @@ class Backend:
         """
         if wanted is not None:
             raise self._config_error(
-                f"cancel_action {wanted!r} is nothing that this API has; leave it out"
+                f"There is no cancel_action {wanted!r}: this API cancels in one way; leave it out"
             )
         return None
 
-    def cancel(self, ref: RunRef, action: str | None = None) -> Call:
-        """Return the call that asks for a run to be cancelled.
-
-        :param action: as ``cancel_action`` gave it.
-        :raises RunsConfigError: if an id cannot be part of a path.
-        """
-        raise NotImplementedError
-
+    @abstractmethod
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Return the call that fetches a page of a thread's runs, newest first.
 
         :param cursor: of the page before; ``None`` for the first one.
         :param limit: how many runs, up to a hundred.
-        :raises RunsConfigError: if the id cannot be part of a path.
+        :raises RunsConfigError: if the id cannot be part of a path, or the API lists no runs.
         """
-        raise NotImplementedError
 
     def busy_threads(self, cursor: str | None) -> Call:
         """Return the call that fetches a page of the threads that have active runs.
@@ -151,11 +158,11 @@ class Backend:
         :param cursor: of the page before; ``None`` for the first one.
         :raises RunsConfigError: if the API cannot list threads.
         """
-        raise self._config_error("this API cannot list threads; name them in thread_ids")
+        raise self._config_error("This API cannot list threads; name them in thread_ids")
 
+    @abstractmethod
     def probe(self) -> Call:
         """Return a cheap call that succeeds only with a good key."""
-        raise NotImplementedError
 
     def landmark(self) -> Call | None:
         """Return a call that succeeds wherever this API is served, if there is one.
@@ -164,21 +171,63 @@ class Backend:
         """
         return None
 
-    def read_run(self, body: Any) -> Run:
+    # -- answers ---------------------------------------------------------------------------------
+
+    def judge(self, call: Call, answer: Answer) -> Refusal | None:
+        """Return what a whole answer says against its call; ``None`` if it says nothing.
+
+        By default its HTTP status decides.
+        """
+        if 200 <= answer.status_code < 300:
+            return None
+        try:
+            body = answer.body()
+        except ValueError:
+            body = None
+        words, code = self.read_error(body)
+        return Refusal(answer.status_code, words, code, is_ours=self.knows_route(body))
+
+    @abstractmethod
+    def read_error(self, body: object) -> tuple[str, str]:
+        """Return the server's words for an error and its code; empty where there are none."""
+
+    @abstractmethod
+    def knows_route(self, body: object) -> bool:
+        """Return whether a 404 came from this API, not from a server that has no such path.
+
+        A wrong base URL must never look like a run that does not exist.
+
+        :param body: the decoded body; ``None`` if it is no JSON.
+        """
+
+    def status_of(self, word: str) -> RunStatus:
+        """Return the status that a word of this API means."""
+        return RunStatus.of(self.statuses.get(word, word))
+
+    def read_run(self, body: object) -> Run:
         """Return the run in the body of an answer.
 
         :raises ValueError: if there is none (pydantic's ``ValidationError`` is one).
         """
-        return Run.model_validate(body)
+        fields = self.run_fields(body) if isinstance(body, dict) else None
+        if fields is None:
+            raise ValueError("it is no run")
+        word = fields.get("status")
+        status = self.status_of(word) if isinstance(word, str) else word
+        return Run.model_validate({**fields, "status": status, "raw_status": word})
 
-    def read_cancel(self, body: Any) -> Run | None:
+    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a run's fields under the names that ``Run`` has for them."""
+        return body
+
+    def read_cancel(self, body: object) -> Run | None:
         """Return the run in the answer to a cancel; ``None`` where it has to be fetched.
 
         :raises ValueError: if there is none.
         """
         return self.read_run(body)
 
-    def glimpse(self, body: Any) -> Glimpse:
+    def glimpse(self, body: object) -> Glimpse:
         """Return what a look at a run has to know, without reading all of it.
 
         :raises ValueError: if there is no run in the body.
@@ -188,44 +237,32 @@ class Backend:
         if not isinstance(word, str) or not isinstance(run_id, str):
             raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
         word = whole_text(word)
-        status = RunStatus.of(self.statuses.get(word, word))
-        return Glimpse(run_id, status, word, lambda: self.read_run(body))
+        return Glimpse(run_id, self.status_of(word), word, lambda: self.read_run(body))
 
-    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
+    @abstractmethod
+    def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Return the page in the body of an answer, its runs as they came.
 
         :param cursor: that the page was asked for with.
         :param limit: that the page was asked for with.
         :raises ValueError: if there is none.
         """
-        raise NotImplementedError
 
-    def read_threads(self, body: Any, cursor: str | None) -> Page[str]:
-        """Return the page of thread ids in the body of an answer.
+    def read_threads(self, body: object, cursor: str | None) -> Page[str]:
+        """Return the page of thread ids in the body of an answer to ``busy_threads``.
 
         :param cursor: that the page was asked for with.
         :raises ValueError: if there is none.
         """
-        raise NotImplementedError
-
-    def read_error(self, body: Any) -> tuple[str, str]:
-        """Return the server's words for an error and its code; empty where there are none."""
-        raise NotImplementedError
-
-    def knows_route(self, body: Any) -> bool:
-        """Return whether a 404 came from this API, not from a server that has no such path.
-
-        A wrong base URL must never look like a run that does not exist.
-
-        :param body: the decoded body; ``None`` if it is no JSON.
-        """
-        raise NotImplementedError
+        raise ValueError("this API lists no threads")
 
     def is_gone(self) -> bool:
         """Return whether the host is known to have stopped serving this API."""
         return False
 
-    def _segment(self, name: str, value: Any, ref: RunRef | None = None) -> str:
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _segment(self, name: str, value: object, ref: RunRef | None = None) -> str:
         try:
             return segment(name, value)
         except ValueError as error:
@@ -239,22 +276,3 @@ class Backend:
             run_id=ref.run_id if ref else None,
             thread_id=ref.thread_id if ref else None,
         )
-
-
-def segment(name: str, value: Any) -> str:
-    """Return an id, percent-encoded to be one segment of a path.
-
-    :param name: what the id is, for the error: ``run_id``.
-    :param value: the id.
-    :raises ValueError: if it is empty, is no text, or could reach another path than it names.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is empty ({value!r}): check the task that should have given it")
-    if value == "None":
-        raise ValueError(f"{name} is 'None', a template's nothing: check the task that gives it")
-    bad = sorted({c for c in value if c in "/\\?#" or not c.isprintable()})
-    if bad:
-        raise ValueError(f"{name} {value!r} cannot be an id: it holds {', '.join(map(repr, bad))}")
-    if value == "." or ".." in value:
-        raise ValueError(f"{name} {value!r} cannot be an id: it is a step to another path")
-    return quote(value, safe="")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from airflow_provider_runs.connections.settings import Settings
@@ -11,11 +11,22 @@ if TYPE_CHECKING:
 __all__ = ["EntraID"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # one object a backend: what is made of it is kept by it
 class EntraID:
-    """A token of Entra ID, for the identity that a connection names.
+    """A token of Entra ID.
 
-    :param settings: the connection's, with the fields of ``backends.foundry``.
+    :param settings: the connection's: its key is the client's secret, and its proxy, certificates
+        and timeout are those of the token's request too.
+    :param kind: how the identity is proven; ``default`` is whatever ``azure-identity`` finds.
+    :param tenant_id: the tenant, where the kind wants one.
+    :param client_id: the client, or which of a machine's identities.
+    :param authority: where tokens come from; ``None`` for the public cloud.
+    :param scope: what the token is for.
     """
 
-    settings: Settings
+    settings: Settings = field(repr=False)
+    kind: Literal["default", "client_secret", "managed_identity", "workload_identity"]
+    tenant_id: str | None
+    client_id: str | None
+    authority: str | None
+    scope: str

@@ -7,12 +7,15 @@ Source: https://learn.microsoft.com/azure/ai-foundry/agents/ (as of 2026) and th
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from airflow_provider_runs.backends.assistants import AssistantsBackend
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from airflow_provider_runs.backends.assistants import ThreadRuns
 from airflow_provider_runs.backends.credentials import EntraID
-from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
-from airflow_provider_runs.connections.settings import is_url
+from airflow_provider_runs.connections.fields import ConnectionOptions, Text, is_url
+from airflow_provider_runs.connections.forms import ConnectionForm
 
 if TYPE_CHECKING:
     from airflow_provider_runs.connections.settings import Settings
@@ -20,80 +23,104 @@ if TYPE_CHECKING:
 __all__ = ["FoundryBackend"]
 
 
-class FoundryBackend(AssistantsBackend):
+def _https(url: str | None) -> str | None:
+    if url and not is_url(url, ("https",)):
+        raise PydanticCustomError("field", "that is no https URL")
+    return url
+
+
+class FoundryOptions(ConnectionOptions):
+    """What connections to a Foundry project hold."""
+
+    credential: Literal[
+        "default", "client_secret", "managed_identity", "workload_identity", "api_key"
+    ] = Field(
+        default="default",
+        title="Credential",
+        description=(
+            "default: what azure-identity finds; client_secret: tenant, client and secret; "
+            "managed_identity, workload_identity: of the machine or pod; api_key: no token."
+        ),
+    )
+    tenant_id: Text = Field(
+        default=None,
+        title="Tenant id",
+        description="Of client_secret and workload_identity.",
+    )
+    client_id: Text = Field(
+        default=None,
+        title="Client id",
+        description="Of client_secret; of the others where the machine has several identities.",
+    )
+    authority: Annotated[Text, AfterValidator(_https)] = Field(
+        default=None,
+        title="Authority",
+        description=(
+            "Where tokens come from, in a sovereign cloud: https://login.microsoftonline.us."
+        ),
+    )
+    scope: Text = Field(
+        default="https://ai.azure.com/.default",
+        title="Scope",
+        description="What tokens are for.",
+    )
+    api_version: Text = Field(
+        default="v1", title="API version", description="Sent as the query 'api-version'."
+    )
+
+
+class FoundryBackend(ThreadRuns):
     """Foundry classic: a project's ``/threads/{thread_id}/runs/{run_id}``."""
 
     form = ConnectionForm(
         conn_type="runs_foundry",
         label="Runs: Azure AI Foundry Agents",
-        hook_class="airflow_provider_runs.hooks.FoundryRunsHook",
         default_base_url=None,
         placeholders={
             "host": "https://RESOURCE.services.ai.azure.com/api/projects/PROJECT",
             "port": "443",
         },
+        options=FoundryOptions,
         key_label="API key or client secret",
-        fields={
-            "credential": field(
-                "Credential",
-                "string",
-                "default: what azure-identity finds; client_secret: tenant, client and secret; "
-                "managed_identity, workload_identity: of the machine or pod; api_key: no token.",
-                default="default",
-                enum=[
-                    "default",
-                    "client_secret",
-                    "managed_identity",
-                    "workload_identity",
-                    "api_key",
-                ],
-            ),
-            "tenant_id": field("Tenant id", "string", "Of client_secret and workload_identity."),
-            "client_id": field(
-                "Client id",
-                "string",
-                "Of client_secret; of the others where the machine has several identities.",
-            ),
-            "authority": field(
-                "Authority",
-                "string",
-                "Where tokens come from, in a sovereign cloud: https://login.microsoftonline.us.",
-            ),
-            "scope": field(
-                "Scope", "string", "What tokens are for.", default="https://ai.azure.com/.default"
-            ),
-            "api_version": field(
-                "API version", "string", "Sent as the query 'api-version'.", default="v1"
-            ),
-            **COMMON_FIELDS,
-        },
     )
+    options: FoundryOptions
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        options, key = settings.options, settings.key
-        kind = options["credential"]
+        options, key = self.options, settings.key
+        kind = options.credential
         wants_key = kind in {"api_key", "client_secret"}
         needed = {"password": key} if wants_key else {}
         if kind == "client_secret":
-            needed |= {name: options[name] for name in ("tenant_id", "client_id")}
+            needed |= {"tenant_id": options.tenant_id or "", "client_id": options.client_id or ""}
         if missing := [name for name, value in needed.items() if not value]:
-            raise self._config_error(f"credential {kind!r} needs {' and '.join(missing)} too")
+            raise self._config_error(f"Credential {kind!r} needs {' and '.join(missing)} too")
         if key and not wants_key:
             raise self._config_error(
-                f"there is a password, which credential {kind!r} does not use: empty it, or choose "
+                f"There is a password, which credential {kind!r} does not use: empty it, or choose "
                 "'api_key' or 'client_secret'"
             )
-        if options["authority"] and not is_url(options["authority"], ("https",)):
-            raise self._config_error("the authority must be an https URL")
 
     def headers(self) -> dict[str, str]:
         """Return the header of an API key, if the connection has one."""
-        by_key = self.settings.options["credential"] == "api_key"
-        return {"api-key": self.settings.key} if by_key else {}
+        return {"api-key": self.settings.key} if self.options.credential == "api_key" else {}
+
+    def params(self) -> dict[str, str]:
+        """Return the API version."""
+        version = self.options.api_version
+        return {"api-version": version} if version else {}
 
     @cached_property
     def credential(self) -> EntraID | None:
         """The connection's identity, unless there is an API key."""
-        by_key = self.settings.options["credential"] == "api_key"
-        return None if by_key else EntraID(self.settings)
+        options = self.options
+        if options.credential == "api_key":
+            return None
+        return EntraID(
+            self.settings,
+            kind=options.credential,
+            tenant_id=options.tenant_id,
+            client_id=options.client_id,
+            authority=options.authority,
+            scope=options.scope or "",
+        )

@@ -10,12 +10,15 @@ Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (a
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from airflow_provider_runs.backends.base import PAGE_SIZE, ROLLBACK, Backend, Call, Page
-from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm, field
-from airflow_provider_runs.models import Run
+from pydantic import Field
+
+from airflow_provider_runs.backends.base import Backend
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLBACK, Call, Page
+from airflow_provider_runs.connections.fields import ConnectionOptions
+from airflow_provider_runs.connections.forms import ConnectionForm
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
@@ -38,6 +41,24 @@ _ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "ca
 _ACTIONS = ("interrupt", ROLLBACK)
 
 
+class LangGraphOptions(ConnectionOptions):
+    """What connections to such a server hold."""
+
+    key_header: Literal["x-api-key", "bearer"] = Field(
+        default="x-api-key",
+        title="Key is sent as",
+        description="x-api-key: an 'x-api-key' header; bearer: 'Authorization: Bearer …'.",
+    )
+    cancel_action: Literal["interrupt", "rollback"] = Field(
+        default="interrupt",
+        title="Cancel action",
+        description=(
+            "interrupt: stop the run and keep it; rollback: also delete it and what it did "
+            "to its thread."
+        ),
+    )
+
+
 class LangGraphBackend(Backend):
     """Agent Server: ``/threads/{thread_id}/runs/{run_id}``."""
 
@@ -46,35 +67,18 @@ class LangGraphBackend(Backend):
     form = ConnectionForm(
         conn_type="runs_langgraph",
         label="Runs: LangGraph Agent Server",
-        hook_class="airflow_provider_runs.hooks.LangGraphRunsHook",
         default_base_url=None,
         placeholders={"host": "https://my-agents.us.langgraph.app", "port": "443"},
-        fields={
-            "key_header": field(
-                "Key is sent as",
-                "string",
-                "x-api-key: an 'x-api-key' header; bearer: 'Authorization: Bearer …'.",
-                default="x-api-key",
-                enum=["x-api-key", "bearer"],
-            ),
-            "cancel_action": field(
-                "Cancel action",
-                "string",
-                "interrupt: stop the run and keep it; rollback: also delete it and what it did "
-                "to its thread.",
-                default="interrupt",
-                enum=list(_ACTIONS),
-            ),
-            **COMMON_FIELDS,
-        },
+        options=LangGraphOptions,
     )
+    options: LangGraphOptions
 
     def headers(self) -> dict[str, str]:
         """Return the key's header."""
         key = self.settings.key
         if not key:
             return {}
-        if self.settings.options["key_header"] == "bearer":
+        if self.options.key_header == "bearer":
             return {"Authorization": f"Bearer {key}"}
         return {"x-api-key": key}
 
@@ -84,12 +88,12 @@ class LangGraphBackend(Backend):
 
     def cancel_action(self, wanted: str | None) -> str:
         """Return ``interrupt`` or ``rollback``: as wanted, else as the connection says."""
-        action = self.settings.options["cancel_action"] if wanted is None else wanted
+        action = self.options.cancel_action if wanted is None else wanted
         if action not in _ACTIONS:
             raise self._config_error(
                 f"cancel_action must be one of {', '.join(map(repr, _ACTIONS))}, not {wanted!r}"
             )
-        return str(action)
+        return action
 
     def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return ``POST /threads/{thread_id}/runs/{run_id}/cancel?wait=0&action=…``.
@@ -102,7 +106,7 @@ class LangGraphBackend(Backend):
             f"{self._path(ref)}/cancel",
             ref,
             params={"wait": 0, "action": self.cancel_action(action)},
-            judged=frozenset({400, 404, 409}),
+            judged=CANCEL_REFUSED,
         )
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
@@ -134,48 +138,38 @@ class LangGraphBackend(Backend):
         """Return ``GET /ok``, which answers even without a key."""
         return Call("ask the server for its health", "GET", "/ok", has_ids=False)
 
-    def read_run(self, body: Any) -> Run:
-        """Read a run.
+    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a run's fields, without ``kwargs``.
 
-        Its ``kwargs`` are left out: they repeat what it was started with, the caller's
-        credentials sometimes among it.
+        They repeat what it was started with, the caller's credentials sometimes among it.
         """
-        if not isinstance(body, dict):
-            raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
         run = {name: value for name, value in body.items() if name not in {"run_id", "kwargs"}}
         word = body.get("status")
-        if word in _ENDED_AT:
+        if isinstance(word, str) and word in _ENDED_AT:
             run[_ENDED_AT[word]] = body.get("updated_at")
-        return Run.model_validate(
-            {
-                **run,
-                "id": body.get("run_id"),
-                "status": _STATUSES.get(word, word) if isinstance(word, str) else word,
-                "raw_status": word,
-            }
-        )
+        return {**run, "id": body.get("run_id")}
 
-    def read_cancel(self, body: Any) -> None:
+    def read_cancel(self, body: object) -> None:
         """Read nothing: whatever a server says here, the run is fetched."""
 
-    def read_page(self, body: Any, cursor: str | None, limit: int = PAGE_SIZE) -> Page[Any]:
+    def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read an array of runs; a full one may not be the last."""
         runs = _array(body)
         return Page(runs, _next(len(runs), cursor, limit))
 
-    def read_threads(self, body: Any, cursor: str | None) -> Page[str]:
+    def read_threads(self, body: object, cursor: str | None) -> Page[str]:
         """Read an array of threads; a full one may not be the last."""
         threads = [str(item["thread_id"]) for item in _array(body) if "thread_id" in item]
         return Page(threads, _next(len(threads), cursor, PAGE_SIZE))
 
-    def read_error(self, body: Any) -> tuple[str, str]:
+    def read_error(self, body: object) -> tuple[str, str]:
         """Read ``{"detail": …}``, or what other servers of the family send."""
         if not isinstance(body, dict):
             return "", ""
         words = body.get("detail") or body.get("message") or body.get("error")
         return str(words or ""), ""
 
-    def knows_route(self, body: Any) -> bool:
+    def knows_route(self, body: object) -> bool:
         """Return whether the body is an error of an API, not a web framework's own."""
         words, _ = self.read_error(body)
         return words not in {"", "Not Found"}
@@ -195,7 +189,7 @@ class LangGraphBackend(Backend):
         return text
 
 
-def _array(body: Any) -> list[Any]:
+def _array(body: object) -> list[Any]:
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
         raise ValueError("it is no list")
     return body

@@ -1,54 +1,40 @@
-"""What the APIs in OpenAI's style share: the key, the API version and the form of an error."""
+"""What the APIs in OpenAI's style share: the form of an error, the key and the API version."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
+
+from pydantic import Field
 
 from airflow_provider_runs.backends.base import Backend
-from airflow_provider_runs.connections.forms import field
+from airflow_provider_runs.connections.fields import ConnectionOptions, Text
 
-__all__ = ["OPENAI_FIELDS", "OpenAIBackend"]
+__all__ = ["OpenAIBackend", "OpenAIErrors", "OpenAIOptions"]
 
-#: The fields of connections to such a server.
-OPENAI_FIELDS: dict[str, dict[str, Any]] = {
-    "key_header": field(
-        "Key is sent as",
-        "string",
-        "bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
+
+class OpenAIOptions(ConnectionOptions):
+    """What connections to such a server hold."""
+
+    key_header: Literal["bearer", "api-key"] = Field(
         default="bearer",
-        enum=["bearer", "api-key"],
-    ),
-    "organization": field("Organization", "string", "Sent as 'OpenAI-Organization'."),
-    "project": field("Project", "string", "Sent as 'OpenAI-Project'."),
-    "api_version": field(
-        "API version",
-        "string",
-        "Sent as the query 'api-version', where a server wants one.",
-    ),
-}
+        title="Key is sent as",
+        description="bearer: 'Authorization: Bearer …'; api-key: an 'api-key' header.",
+    )
+    organization: Text = Field(
+        default=None, title="Organization", description="Sent as 'OpenAI-Organization'."
+    )
+    project: Text = Field(default=None, title="Project", description="Sent as 'OpenAI-Project'.")
+    api_version: Text = Field(
+        default=None,
+        title="API version",
+        description="Sent as the query 'api-version', where a server wants one.",
+    )
 
 
-class OpenAIBackend(Backend):
-    """An API in OpenAI's style."""
+class OpenAIErrors(Backend):
+    """An API whose errors have OpenAI's form."""
 
-    def headers(self) -> dict[str, str]:
-        """Return the key's header, the organization's and the project's."""
-        options, key = self.settings.options, self.settings.key
-        bearer = options["key_header"] == "bearer"
-        headers = {
-            "Authorization": f"Bearer {key}" if key and bearer else "",
-            "api-key": "" if bearer else key,
-            "OpenAI-Organization": options["organization"],
-            "OpenAI-Project": options["project"],
-        }
-        return {name: value for name, value in headers.items() if value}
-
-    def params(self) -> dict[str, str]:
-        """Return the API version, if the connection names one."""
-        version = self.settings.options["api_version"]
-        return {"api-version": version} if version else {}
-
-    def read_error(self, body: Any) -> tuple[str, str]:
+    def read_error(self, body: object) -> tuple[str, str]:
         """Read ``{"error": {"message", "type", "param", "code"}}``."""
         if not isinstance(body, dict):
             return "", ""
@@ -57,7 +43,7 @@ class OpenAIBackend(Backend):
             return str(error or ""), ""
         return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
 
-    def knows_route(self, body: Any) -> bool:
+    def knows_route(self, body: object) -> bool:
         """Return whether the body is an error in the API's form, or in that of a FastAPI server."""
         if not isinstance(body, dict):
             return False
@@ -65,3 +51,26 @@ class OpenAIBackend(Backend):
         if isinstance(body.get("error"), dict):
             return not words.startswith("Invalid URL")  # OpenAI's words for a path that it lacks
         return bool(body.get("detail")) and words != "Not Found"  # FastAPI's words for the same
+
+
+class OpenAIBackend(OpenAIErrors):
+    """An API in OpenAI's style, whose key, organization and version a connection names."""
+
+    options: OpenAIOptions
+
+    def headers(self) -> dict[str, str]:
+        """Return the key's header, the organization's and the project's."""
+        options, key = self.options, self.settings.key
+        bearer = options.key_header == "bearer"
+        headers = {
+            "Authorization": f"Bearer {key}" if key and bearer else "",
+            "api-key": "" if bearer else key,
+            "OpenAI-Organization": options.organization,
+            "OpenAI-Project": options.project,
+        }
+        return {name: value for name, value in headers.items() if value}
+
+    def params(self) -> dict[str, str]:
+        """Return the API version, if the connection names one."""
+        version = self.options.api_version
+        return {"api-version": version} if version else {}

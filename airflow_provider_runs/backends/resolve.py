@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.backends import BACKENDS, Backend, backend_for
 from airflow_provider_runs.connections.settings import Settings
@@ -24,7 +24,7 @@ def unknown(conn_id: str) -> RunsConfigError:
     )
 
 
-def read_connection(conn: ConnectionLike, extra: Any) -> Backend:
+def read_connection(conn: ConnectionLike, extra: object) -> Backend:
     """Return the backend that a connection's type names, with its settings.
 
     :param extra: the connection's ``extra``, decoded.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_runs.backends.base import PAGE_SIZE, Call
-from airflow_provider_runs.backends.openai import OPENAI_FIELDS, OpenAIBackend
-from airflow_provider_runs.connections.forms import COMMON_FIELDS, ConnectionForm
-from airflow_provider_runs.models import Run
+from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
+from airflow_provider_runs.connections.forms import ConnectionForm
+from airflow_provider_runs.status import NO_ID
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
@@ -29,10 +29,9 @@ class ResponsesBackend(OpenAIBackend):
     form = ConnectionForm(
         conn_type="runs_responses",
         label="Runs: OpenAI Responses (background)",
-        hook_class="airflow_provider_runs.hooks.ResponsesRunsHook",
         default_base_url="https://api.openai.com/v1",
         placeholders={"host": "https://api.openai.com/v1", "port": "443"},
-        fields={**OPENAI_FIELDS, **COMMON_FIELDS},
+        options=OpenAIOptions,
     )
     vanished = (
         "so its record has expired: servers forget a response that is not stored some minutes "
@@ -49,7 +48,7 @@ class ResponsesBackend(OpenAIBackend):
         Servers refuse to cancel what has ended with 400 or 409, and some what still runs with 409.
         """
         path = f"{self._path(ref)}/cancel"
-        return Call(f"cancel {ref}", "POST", path, ref, judged=frozenset({400, 404, 409}))
+        return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED)
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Refuse: there is no such call.
@@ -57,31 +56,29 @@ class ResponsesBackend(OpenAIBackend):
         :raises RunsConfigError: always.
         """
         raise self._config_error(
-            "the Responses API has no threads and cannot list responses; name each one by its id"
+            "The Responses API has no threads and cannot list responses; name each one by its id"
         )
 
     def probe(self) -> Call:
         """Return ``GET /models``: all these servers have it; it needs the key."""
         return Call("list the models", "GET", "/models", has_ids=False)
 
-    def read_run(self, body: Any) -> Run:
-        """Read a response; what a run calls otherwise gets that name, all else is kept."""
-        if not isinstance(body, dict):
-            raise ValueError("it is no response")  # noqa: TRY004 - the content is wrong, not a type
+    def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
+        """Refuse: nothing is ever listed."""
+        raise ValueError("this API lists no responses")
+
+    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return a response's fields; what a run calls otherwise gets that name."""
         run = {_RENAMED.get(name, name): value for name, value in body.items()}
         if isinstance(usage := body.get("usage"), dict):
             run["usage"] = {_RENAMED_IN_USAGE.get(name, name): n for name, n in usage.items()}
-        return Run.model_validate(run)
+        return run
 
     def _path(self, ref: RunRef) -> str:
-        if ref.thread_id not in _NO_THREAD:
+        if ref.thread_id not in NO_ID:
             raise self._config_error(
-                f"the Responses API has no threads, but thread_id is {ref.thread_id!r}; leave it "
+                f"The Responses API has no threads, but thread_id is {ref.thread_id!r}; leave it "
                 f"out and give the response's id as run_id",
                 ref,
             )
         return f"/responses/{self._segment('run_id', ref.run_id, ref)}"
-
-
-#: No thread, also out of a template; a tuple, as whatever a task has given may be looked for in it.
-_NO_THREAD = (None, "", "None")

@@ -1,125 +1,92 @@
-"""What a connection of each type holds: the one definition behind form, provider info and settings.
+"""What the form of a connection type shows, derived from the type's options.
 
-The API server reads this to draw the form, so it is plain data: importing it loads nothing.
-Each field is a JSON-schema fragment in the shape of Airflow's ``conn-fields``
+Each field becomes a JSON-schema fragment in the shape of Airflow's ``conn-fields``
 (``provider.yaml.schema.json``).
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # `typing` itself costs more to import than all of this module
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_runs.connections.fields import ConnectionOptions
+
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Mapping
 
-__all__ = ["COMMON_FIELDS", "ConnectionForm", "field"]
+__all__ = ["ConnectionForm", "form_fields"]
+
+#: What the form takes over of a field's JSON schema.
+_RULES = ("enum", "minimum", "maximum")
 
 
-def field(
-    label: str, kind: str, description: str, *, default: Any = None, **schema: Any
-) -> dict[str, Any]:
-    """Return one custom field of a connection form.
+def form_fields(options: type[ConnectionOptions]) -> dict[str, dict[str, Any]]:
+    """Return the custom fields of a form: a type's own ones first, then those of all types.
 
-    :param label: the name a person reads.
-    :param kind: JSON type: ``string``, ``integer``, ``number``, ``boolean`` or ``object``.
-    :param description: the help text below the field.
-    :param default: what an empty field means.
-    :param schema: further JSON-schema words, such as ``enum`` or ``minimum``.
+    :param options: what connections of the type hold.
     """
+    schema = options.model_json_schema()["properties"]
+    common = ConnectionOptions.model_fields
+    own = [name for name in options.model_fields if name not in common]
+    return {name: _field(schema[name]) for name in (*own, *common)}
+
+
+def _field(schema: Mapping[str, Any]) -> dict[str, Any]:
+    kind = schema.get("type") or schema["anyOf"][0]["type"]  # the other one is null
+    rules = {name: schema[name] for name in _RULES if name in schema}
     return {
-        "label": label,
-        "description": description,
-        "schema": {"type": [kind, "null"], "default": default, **schema},
+        "label": schema["title"],
+        "description": schema["description"],
+        "schema": {"type": [kind, "null"], "default": schema.get("default"), **rules},
     }
 
 
-#: The fields that every connection type has, because every HTTP call needs them.
-COMMON_FIELDS: dict[str, dict[str, Any]] = {
-    "timeout": field(
-        "Timeout (seconds)",
-        "number",
-        "How long one call may wait to connect, to send and to be answered.",
-        default=30,
-        minimum=0.1,
-        maximum=3600,
-    ),
-    "max_retries": field(
-        "Maximum retries",
-        "integer",
-        "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
-        default=3,
-        minimum=0,
-        maximum=100,
-    ),
-    "verify": field(
-        "Verify TLS certificates", "boolean", "Switch off only for a test server.", default=True
-    ),
-    "ca_bundle": field(
-        "CA bundle",
-        "string",
-        "Path of a file or folder with the certificates to trust instead of the usual ones.",
-    ),
-    "proxy": field(
-        "Proxy",
-        "string",
-        "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
-    ),
-    "headers": field(
-        "Extra headers", "object", 'Sent with every call, as JSON: {"x-team": "data"}.'
-    ),
-    "console_url": field(
-        "Console link",
-        "string",
-        "Where the service shows a run: a URL with {run_id} and, where there are threads, "
-        "{thread_id}. Empty: tasks have no link.",
-    ),
-}
-
-
+@dataclass(frozen=True)
 class ConnectionForm:
-    """A connection type: its name, its hook and the fields its form shows.
+    """A connection type: its name, what it holds and how its form looks.
 
     :param conn_type: the type's name in a connection.
     :param label: its name in the list of types.
-    :param hook_class: dotted path of its hook.
     :param default_base_url: used when ``host`` is empty; ``None`` makes the host required.
     :param placeholders: hints in the empty standard fields.
-    :param fields: the custom fields, common ones included, by their name in ``extra``.
+    :param options: what ``extra`` holds.
     :param key_label: what the password is called.
     """
 
-    def __init__(
-        self,
-        conn_type: str,
-        label: str,
-        hook_class: str,
-        default_base_url: str | None,
-        placeholders: dict[str, str],
-        fields: dict[str, dict[str, Any]],
-        key_label: str = "API key",
-    ) -> None:
-        self.conn_type = conn_type
-        self.label = label
-        self.hook_class = hook_class
-        self.default_base_url = default_base_url
-        self.placeholders = placeholders
-        self.fields = fields
-        self.relabeling = {"host": "Base URL", "password": key_label}
+    conn_type: str
+    label: str
+    default_base_url: str | None
+    placeholders: Mapping[str, str]
+    options: type[ConnectionOptions]
+    key_label: str = "API key"
 
     # The port stays visible although a URL can hold it: with a hidden one the UI sends 0 when a
     # stored connection is tested, and the server takes that for another host and refuses.
     hidden_fields = ("schema", "login", "extra")
 
-    def connection_type(self) -> dict[str, Any]:
-        """Return the entry of ``connection-types`` in the provider info (Airflow 3.2 and later)."""
+    @property
+    def relabeling(self) -> dict[str, str]:
+        """What standard fields are called here."""
+        return {"host": "Base URL", "password": self.key_label}
+
+    @cached_property
+    def fields(self) -> dict[str, dict[str, Any]]:
+        """The custom fields, by their name in ``extra``."""
+        return form_fields(self.options)
+
+    def connection_type(self, hook_class: str) -> dict[str, Any]:
+        """Return the entry of ``connection-types`` in the provider info (Airflow 3.2 and later).
+
+        :param hook_class: dotted path of the type's hook.
+        """
         return {
             "connection-type": self.conn_type,
-            "hook-class-name": self.hook_class,
+            "hook-class-name": hook_class,
             "hook-name": self.label,
             "conn-fields": self.fields,
             "ui-field-behaviour": {
-                "hidden-fields": list(self.hidden_fields),
-                "relabeling": self.relabeling,
-                "placeholders": self.placeholders,
+                name.replace("_", "-"): looks for name, looks in self.ui_field_behaviour().items()
             },
         }
 
@@ -128,7 +95,7 @@ class ConnectionForm:
         return {
             "hidden_fields": list(self.hidden_fields),
             "relabeling": self.relabeling,
-            "placeholders": self.placeholders,
+            "placeholders": dict(self.placeholders),
         }
 
     def widgets(self) -> dict[str, Any]:

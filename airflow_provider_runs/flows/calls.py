@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from dataclasses import replace
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.base import ROLLBACK, Page
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, ROLLBACK, Answer, Page
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
-from airflow_provider_runs.flows.steps import LAST_LOOK, Answer, Flow, Send, Sleep
+from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_provider_runs.backends import Backend, Call
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.backends.wire import Call, Exchange
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
@@ -33,7 +31,6 @@ __all__ = [
     "glimpse_runs",
     "list_runs",
     "probe",
-    "retry_after",
     "rolled_back",
 ]
 
@@ -50,9 +47,7 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _call(
-        backend, backend.get(ref), lambda a: _checked(backend.read_run(a.body()), ref), deadline
-    )
+    flow = _perform(backend, lambda: _same(backend.fetch_run(ref), ref), deadline)
     return (yield from _or_missing(backend, flow, deadline))
 
 
@@ -62,13 +57,7 @@ def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None)
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunsError: if there is no usable answer.
     """
-
-    def read(answer: Answer) -> Glimpse:
-        seen = _checked(backend.glimpse(answer.body()), ref)
-        wanted = _number(answer.headers, "openai-poll-after-ms")
-        return replace(seen, poll_after=wanted / 1000) if wanted else seen
-
-    flow = _call(backend, backend.get(ref), read, deadline)
+    flow = _perform(backend, lambda: _same(backend.look_at_run(ref), ref), deadline)
     return (yield from _timed(_or_missing(backend, flow, deadline)))
 
 
@@ -82,7 +71,7 @@ def list_runs(
     """
     listed: set[str] = set()
 
-    def read(body: Any, cursor: str | None) -> Page[Run]:
+    def read(body: object, cursor: str | None) -> Page[Run]:
         page = backend.read_page(body, cursor)
         runs = [backend.read_run(item) for item in page.items]
         # A run that starts meanwhile shifts the pages of a server that counts from the newest.
@@ -106,7 +95,7 @@ def glimpse_runs(
     :raises RunsError: by a flow, if there is no usable answer.
     """
 
-    def read(body: Any, cursor: str | None) -> Page[Glimpse]:
+    def read(body: object, cursor: str | None) -> Page[Glimpse]:
         page = backend.read_page(body, cursor, limit)
         return Page([backend.glimpse(item) for item in page.items], page.cursor)
 
@@ -129,7 +118,7 @@ def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator
 def _pages(
     backend: Backend,
     call: Callable[[str | None], Call],
-    read: Callable[[Any, str | None], Page[T]],
+    read: Callable[[object, str | None], Page[T]],
     deadline: float | None,
 ) -> Iterator[Flow[list[T]]]:
     cursor: str | None = None
@@ -139,7 +128,9 @@ def _pages(
         nonlocal cursor
         asked = cursor
         seen.add(asked)
-        flow = _call(backend, call(asked), lambda a: read(a.body(), asked), deadline)
+        flow = _perform(
+            backend, lambda: _one(call(asked), lambda a: read(a.body(), asked)), deadline
+        )
         page = yield from _or_missing(backend, flow, deadline)
         cursor = page.cursor
         return page.items
@@ -154,7 +145,7 @@ def probe(backend: Backend) -> Flow[None]:
 
     :raises RunsError: if it fails.
     """
-    yield from _call(backend, backend.probe(), lambda _: None, None)
+    yield from _perform(backend, lambda: _one(backend.probe(), lambda _: None), None)
 
 
 def cancel_run(
@@ -171,20 +162,18 @@ def cancel_run(
     :raises RunsError: if there is no usable answer.
     """
     action = backend.cancel_action(action)
-    call = backend.cancel(ref, action)
     if action != ROLLBACK:
-        return (yield from _cancel(backend, ref, call, deadline))
+        return (yield from _cancel(backend, ref, action, deadline))
     # Once it has been seen, its absence is the end that was asked for.
     seen = yield from get_run(backend, ref, deadline=deadline)
     if seen.is_final:
         return seen
     try:
-        return (yield from _cancel(backend, ref, call, deadline))
+        return (yield from _cancel(backend, ref, action, deadline))
     except RunNotFound:
         return rolled_back(seen)
     except RunsError as error:
-        error.run = error.run or seen.to_json()
-        raise
+        raise error.replacing(run=error.run or seen.to_json()) from error.__cause__
 
 
 def rolled_back(seen: Run) -> Run:
@@ -195,18 +184,11 @@ def rolled_back(seen: Run) -> Run:
     return seen.model_copy(update={"status": RunStatus.CANCELLED, "raw_status": "rolled back"})
 
 
-def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -> Flow[Run]:
-    def run_or_none(answer: Answer) -> Run | None:
-        try:
-            run = backend.read_cancel(answer.body())
-            return _checked(run, ref) if run else None
-        except ValueError:
-            return None
-
+def _cancel(backend: Backend, ref: RunRef, action: str | None, deadline: float | None) -> Flow[Run]:
     try:
-        run = yield from _call(backend, call, run_or_none, deadline)
+        run = yield from _perform(backend, lambda: backend.cancel_run(ref, action), deadline)
     except RunsAPIError as refusal:
-        if refusal.status_code not in call.judged or isinstance(refusal, RunsServiceGone):
+        if refusal.status_code not in CANCEL_REFUSED or isinstance(refusal, RunsServiceGone):
             raise
         run = yield from get_run(backend, ref, deadline=deadline)
         if run.is_final or run.status is RunStatus.CANCELLING:
@@ -215,18 +197,28 @@ def _cancel(backend: Backend, ref: RunRef, call: Call, deadline: float | None) -
         metrics.count("cancels.refused")
         raise failures.explain_refusal(refusal, run) from refusal
     metrics.count("cancels.accepted")
-    # Some servers accept without sending the run along.
-    return run or (yield from get_run(backend, ref, deadline=deadline))
+    # Some servers accept without sending the run along, and some send another.
+    same = run is not None and run.id == ref.run_id
+    return run if run and same else (yield from get_run(backend, ref, deadline=deadline))
 
 
 R = TypeVar("R", Run, Glimpse)
 
 
-def _checked(run: R, ref: RunRef) -> R:
+def _same(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
+    """Return what an exchange finds, if it is the run that was asked for.
+
+    :raises ValueError: if it is not: another's end would be reported as this one's.
+    """
+    run = yield from exchange
     if run.id != ref.run_id:
-        # Were it taken for the run, another's end would be reported as this one's.
         raise ValueError("it is another object")
     return run
+
+
+def _one(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
+    """Make one call, and read its answer."""
+    return read((yield call))
 
 
 def _or_missing(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
@@ -241,64 +233,85 @@ def _or_missing(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow
         if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
             raise
         try:
-            yield from _call(backend, landmark, lambda a: a.body(), deadline)
+            yield from _perform(backend, lambda: _one(landmark, Answer.body), deadline)
         except RunsError:
             raise error from None
         words = "It does serve this API: so the run or the thread is what it does not know."
         raise RunNotFound(**error.adding(words).fields()) from None
 
 
-def _call(
-    backend: Backend, call: Call, read: Callable[[Answer], T], deadline: float | None
-) -> Flow[T]:
-    """Send a call until it has a usable answer, its retries are used up or its time is over."""
-    settings = backend.settings
-    until = time.time() + settings.call_budget if deadline is None else deadline
-    for attempt in range(settings.max_retries + 1):
+def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float | None) -> Flow[T]:
+    """Make the calls of an exchange until all have usable answers.
+
+    One that fails in a way that may pass is begun anew, until its retries are used up or its time
+    is over.
+
+    :param begin: begins the exchange.
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :raises RunsError: if there is no usable answer.
+    """
+    retries = backend.options.max_retries
+    until = time.time() + backend.settings.call_budget if deadline is None else deadline
+    for attempt in range(retries + 1):
+        exchange = begin()
+        call = next(exchange)
         try:
-            return (yield from _attempt(backend, call, read, until))
+            while True:
+                answer = yield from _answer(backend, call, until)
+                try:
+                    call = exchange.send(answer)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]  # the exchange's own type
+                except ValueError as error:
+                    if isinstance(error, RunsError):
+                        raise
+                    # Not chained: pydantic's errors show the input; a server may echo the key.
+                    raise failures.not_understood(backend, call, answer, error) from None
         except RunsError as error:
             metrics.count(f"errors.{type(error).__name__}")
             delay = error.retry_after
             if delay is None:
                 # Full jitter: callers that failed together do not come back together.
                 delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
-            again = error.transient if error.should_retry is None else error.should_retry
-            if (
-                not again
-                or error.status_code in call.judged
-                or attempt == settings.max_retries
-                or time.time() + delay >= until
-            ):
+            if not _again(call, error) or attempt == retries or time.time() + delay >= until:
                 raise
         yield Sleep(delay)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _attempt(backend: Backend, call: Call, read: Callable[[Answer], T], until: float) -> Flow[T]:
-    """Send a call once."""
+def _again(call: Call, error: RunsError) -> bool:
+    """Whether a call that failed is to be made again."""
+    if error.status_code in call.judged:
+        return False
+    if not call.repeatable:
+        return error.status_code == 429 or failures.was_not_sent(error)
+    return error.transient if error.should_retry is None else error.should_retry
+
+
+def _answer(backend: Backend, call: Call, until: float) -> Flow[Answer]:
+    """Send a call once.
+
+    :raises RunsError: if no answer comes, or it says something against the call.
+    """
     until = max(until, time.time() + LAST_LOOK)
     try:
         answer = yield Send(_request(backend, call, until), until, backend.credential)
     except httpx.RequestError as error:
         raise failures.no_answer(backend, call, error) from error
-    assert answer is not None  # noqa: S101 - what a driver sends back for a Send
-    if not 200 <= answer.status_code < 300:
-        raise _refused(backend, call, answer)
-    try:
-        return read(answer)
-    except ValueError as error:
-        # Not chained: pydantic's errors show the input, and a server may have echoed the key.
-        raise failures.not_understood(backend, call, answer, error) from None
+    assert isinstance(answer, Answer)  # noqa: S101 - what a driver sends back for a Send
+    if refusal := backend.judge(call, answer):
+        if refusal.status == 429:
+            metrics.count("rate_limited")
+        raise failures.refused(backend, call, answer, refusal)
+    return answer
 
 
 def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
-    settings = backend.settings
-    seconds = min(settings.timeout, until - time.time())
+    seconds = min(backend.options.timeout, until - time.time())
     params = {**backend.params(), **call.params}
     return httpx.Request(
         call.method,
-        _url(settings.base_url + call.path, tuple(params.items())),
+        _url(backend.settings.base_url + call.path, tuple(params.items())),
         json=call.json,
         headers=backend.sent_headers,
         extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
@@ -310,45 +323,6 @@ def _url(text: str, params: tuple[tuple[str, str | int], ...]) -> httpx.URL:
     return httpx.URL(text).copy_merge_params(dict(params)) if params else httpx.URL(text)
 
 
-def _refused(backend: Backend, call: Call, answer: Answer) -> RunsAPIError:
-    try:
-        body = answer.body()
-    except ValueError:
-        body = None
-    words, code = backend.read_error(body)
-    if answer.status_code == 429:
-        metrics.count("rate_limited")
-    error = failures.refused(backend, call, answer, body, words, code)
-    error.should_retry = _VERDICTS.get(answer.headers.get("x-should-retry", ""))
-    error.transient = code not in _NO_QUOTA and _may_pass(answer.status_code)
-    error.retry_after = retry_after(answer.headers)
-    return error
-
-
-#: What ``x-should-retry`` says of sending the same call again.
-_VERDICTS = {"true": True, "false": False}
-#: Codes of a 429 that waiting does not cure: somebody has to pay first.
-_NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-
-
-def _may_pass(status: int) -> bool:
-    return status in {408, 409, 429} or status >= 500
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Return the seconds to leave the server alone, if it named any.
-
-    ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        if (number := _number(headers, name)) is not None:
-            return number * scale
-    try:
-        return max(0.0, parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time())
-    except (KeyError, ValueError, OverflowError):
-        return None
-
-
 def _timed(flow: Flow[T]) -> Flow[T]:
     """Count a look at runs."""
     begun = time.monotonic()
@@ -357,11 +331,3 @@ def _timed(flow: Flow[T]) -> Flow[T]:
     finally:
         metrics.count("polls")
         metrics.took("poll_seconds", time.monotonic() - begun)
-
-
-def _number(headers: httpx.Headers, name: str) -> float | None:
-    try:
-        number = float(headers[name])
-    except (KeyError, ValueError):
-        return None
-    return max(0.0, number) if math.isfinite(number) else None

@@ -6,7 +6,9 @@ Whatever came from outside passes ``Settings.scrub`` on its way, so that no erro
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any, TypeVar
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
@@ -23,11 +25,19 @@ from airflow_provider_runs.errors import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.backends import Backend, Call
-    from airflow_provider_runs.flows.steps import Answer
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.backends.wire import Answer, Call, Refusal
     from airflow_provider_runs.models import Run
 
-__all__ = ["TokenUnavailable", "explain_refusal", "no_answer", "not_understood", "refused"]
+__all__ = [
+    "TokenUnavailable",
+    "explain_refusal",
+    "no_answer",
+    "not_understood",
+    "refused",
+    "retry_after",
+    "was_not_sent",
+]
 
 E = TypeVar("E", bound=RunsError)
 
@@ -93,6 +103,12 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
+def was_not_sent(error: RunsError) -> bool:
+    """Return whether a call failed before anything of it can have reached the server."""
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUnavailable)
+    return isinstance(error.__cause__, unsent)
+
+
 def not_understood(
     backend: Backend, call: Call, answer: Answer, error: ValueError
 ) -> RunsResponseError:
@@ -109,17 +125,13 @@ def not_understood(
     )
 
 
-def refused(
-    backend: Backend, call: Call, answer: Answer, body: Any, words: str, code: str
-) -> RunsAPIError:
-    """Return the error for an answer with an error status, of the class that its status means.
+def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> RunsAPIError:
+    """Return the error for an answer that says something against its call.
 
-    :param body: the decoded body, ``None`` if it is no JSON.
-    :param words: the server's own words for the error, if it had any.
-    :param code: the server's own code for the error, if it had any.
+    :param refusal: what it says.
     """
-    status, where = answer.status_code, backend.settings.base_url
-    came_back = f"{status}{f' {code}' if code else ''}: {words or _excerpt(answer)}"
+    status, code, where = refusal.status, refusal.code, backend.settings.base_url
+    came_back = f"{status}{f' {code}' if code else ''}: {refusal.words or _excerpt(answer)}"
     kind: type[RunsAPIError] = RunsAPIError
     advice = "The server's words say what it did not like"
     if status in {401, 403}:
@@ -133,7 +145,7 @@ def refused(
             "Check that the connection's host is the base URL of this API, or choose another "
             "host or another connection type; this says nothing about any run"
         )
-    elif status == 404 and backend.knows_route(body):
+    elif status == 404 and refusal.is_ours:
         kind, advice = RunNotFound, "Check the ids; the record may also have been deleted"
     elif status == 404 or 300 <= status < 400:
         moved = answer.headers.get("location")
@@ -141,13 +153,49 @@ def refused(
         advice = "Check that the connection's host is the base URL of this API"
     elif status >= 500:
         advice = "The server has a problem of its own; try again later"
-    return _error(kind, backend, call, came_back, advice, answer=answer)
+    return _error(
+        kind,
+        backend,
+        call,
+        came_back,
+        advice,
+        answer=answer,
+        status_code=status,
+        transient=code not in _NO_QUOTA and _may_pass(status),
+        retry_after=retry_after(answer),
+        should_retry=_VERDICTS.get(answer.headers.get("x-should-retry", "")),
+    )
+
+
+#: What ``x-should-retry`` says of sending the same call again.
+_VERDICTS = {"true": True, "false": False}
+#: Codes of a 429 that waiting does not cure: somebody has to pay first.
+_NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+
+
+def _may_pass(status: int) -> bool:
+    return status in {408, 409, 429} or status >= 500
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Return the seconds for which the server wants to be left alone, if it named any.
+
+    ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
+    """
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        if (number := answer.number(name)) is not None:
+            return number * scale
+    try:
+        date = parsedate_to_datetime(answer.headers["retry-after"])
+        return max(0.0, date.timestamp() - time.time())
+    except (KeyError, ValueError, OverflowError):
+        return None
 
 
 def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
     """Return the error for a cancel that was refused although the run is still active."""
     words = f"The run is still {run.status.value!r}: it was not cancelled."
-    return CancelRefused(**{**refusal.adding(words).fields(), "run": run.to_json()})
+    return CancelRefused(**refusal.adding(words).replacing(run=run.to_json()).fields())
 
 
 def _error(
@@ -158,7 +206,10 @@ def _error(
     advice: str,
     *,
     answer: Answer | None = None,
+    status_code: int | None = None,
     transient: bool = False,
+    retry_after: float | None = None,
+    should_retry: bool | None = None,
 ) -> E:
     settings, ref = backend.settings, call.ref
     request_id = answer.headers.get("x-request-id") if answer else None
@@ -171,9 +222,11 @@ def _error(
         conn_id=settings.conn_id,
         run_id=ref.run_id if ref else None,
         thread_id=ref.thread_id if ref else None,
-        status_code=answer.status_code if answer else None,
+        status_code=status_code or (answer.status_code if answer else None),
         request_id=request_id,
         transient=transient,
+        retry_after=retry_after,
+        should_retry=should_retry,
     )
 
 

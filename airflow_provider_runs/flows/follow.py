@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import (
     RunNotFound,
     RunsError,
 )
-from airflow_provider_runs.flows.calls import cancel_run, glimpse_run
+from airflow_provider_runs.flows.calls import cancel_run
 from airflow_provider_runs.flows.progress import Progress
-from airflow_provider_runs.models import Glimpse, Run, RunRef
+from airflow_provider_runs.flows.steps import Look
+from airflow_provider_runs.models import Glimpse, Run
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.steps import Flow, Log
     from airflow_provider_runs.flows.wait import Wait
 
-__all__ = ["Look", "look_once", "wait_for"]
+__all__ = ["look_once", "wait_for"]
 
 #: Seconds that `look_once` may take, retries included.
 FIRST_LOOK = 10.0
 
 
-class Look(Protocol):
-    """How a wait looks at its run: ``calls.glimpse_run``, or a look that several share."""
-
-    def __call__(self, backend: Backend, ref: RunRef, *, deadline: float) -> Flow[Glimpse]: ...  # noqa: D102
-
-
-def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -> Flow[Run]:
+def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
     """Wait until the run is final, or what else the wait ends with.
 
     :param log: gets a line when the run's status changes and when a look at it fails.
-    :param look: how to look at the run.
     :raises RunTimeout: when the deadline has passed.
     :raises CancelRefused: when it has passed and the server would not cancel.
     :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
@@ -44,7 +38,7 @@ def wait_for(backend: Backend, wait: Wait, log: Log, look: Look = glimpse_run) -
     wait = _settled(backend, wait)
     progress = Progress(backend, wait, log)
     while True:
-        run = yield from _look(backend, progress, look)
+        run = yield from _look(backend, progress)
         if run and wait.is_over(run):
             return _whole(run)
         del run  # its body would be kept for the pause
@@ -65,10 +59,10 @@ def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, 
     wait = _settled(backend, wait)
     progress = Progress(backend, wait, log)
     until = min(wait.deadline, time.time() + FIRST_LOOK)
-    run = yield from _look(backend, progress, glimpse_run, until)
+    run = yield from _look(backend, progress, until)
     if not (run and wait.is_over(run)):
         progress.pause()
-    return _whole(run) if run else None, progress.rest()
+    return _whole(run) if run else None, progress.remaining()
 
 
 def _settled(backend: Backend, wait: Wait) -> Wait:
@@ -79,7 +73,7 @@ def _settled(backend: Backend, wait: Wait) -> Wait:
 
 
 def _look(
-    backend: Backend, progress: Progress, look: Look, until: float | None = None
+    backend: Backend, progress: Progress, until: float | None = None
 ) -> Flow[Run | Glimpse | None]:
     wait, ref = progress.wait, progress.wait.ref
     until = until or wait.deadline
@@ -89,7 +83,9 @@ def _look(
             run = yield from cancel_run(backend, ref, action=wait.cancel_action, deadline=until)
             progress.asked_at = time.time()
         else:
-            run = yield from look(backend, ref, deadline=until)
+            seen = yield Look(backend, ref, until)
+            assert isinstance(seen, Glimpse)  # noqa: S101 - what a driver sends back for a Look
+            run = seen
     except RunNotFound as error:
         run = progress.missed(error)
     except RunsError as error:

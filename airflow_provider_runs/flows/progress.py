@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.base import ROLLBACK
+from airflow_provider_runs.backends.wire import ROLLBACK
 from airflow_provider_runs.errors import CancelRefused, RunNotFound, RunsError, RunTimeout
 from airflow_provider_runs.flows.calls import rolled_back
 from airflow_provider_runs.flows.steps import Sleep
@@ -49,7 +49,7 @@ class Progress:
         """Whether the server has yet to agree to cancel the run."""
         return self.wait.cancel and self.asked_at is None
 
-    def rest(self) -> Wait:
+    def remaining(self) -> Wait:
         """Return what is left of the wait."""
         seen = self.status.value if self.status else None
         return replace(self.wait, asked_at=self.asked_at, seen=seen)
@@ -92,8 +92,7 @@ class Progress:
         if self.wait.cancel_action == ROLLBACK:
             return rolled_back(self._as_seen(self.status, self.status.value))
         words = f"It was {self.status.value!r} before, {self.backend.vanished}."
-        error.run = self.last_seen()
-        raise error.adding(words)
+        raise error.adding(words).replacing(run=self.last_seen())
 
     def failed(self, error: RunsError) -> None:
         """Take in that there is no answer now.
@@ -109,8 +108,7 @@ class Progress:
             self.silent_since = self.silent_since or time.time()
             silent = time.time() - self.silent_since > OUTAGE_TOLERANCE and self.failures > 2
             if not error.transient or silent:
-                error.run = error.run or self.last_seen()
-                raise error
+                raise error.replacing(run=error.run or self.last_seen()) from error.__cause__
         if error.run and not self.status:
             self.status = RunStatus.of(error.run["status"])
         if self.error is None:
@@ -128,7 +126,7 @@ class Progress:
         words = {"status": status, "raw_status": raw_status}
         if self.run:
             return self.run.model_copy(update=words)
-        ids = {"id": self.wait.run_id, "thread_id": self.wait.thread_id}
+        ids = {"id": self.wait.ref.run_id, "thread_id": self.wait.ref.thread_id}
         return Run.model_validate({**ids, **words})
 
     def pause(self) -> Sleep:
@@ -136,11 +134,11 @@ class Progress:
 
         :raises RunsError: when the deadline has passed.
         """
-        remaining = self.wait.deadline - time.time()
-        if remaining <= 0:
+        left = self.wait.deadline - time.time()
+        if left <= 0:
             raise self._timeout()
         asked = max((self.error and self.error.retry_after) or 0.0, self.poll_after)
-        return Sleep(min(max(next(self.pauses), asked), remaining))
+        return Sleep(min(max(next(self.pauses), asked), left))
 
     def _timeout(self) -> RunsError:
         if isinstance(self.error, CancelRefused):
@@ -152,8 +150,8 @@ class Progress:
             f"{_name(wait)} was not final after {waited:.0f} s (connection {conn_id!r}): "
             f"{_state(run)}. {_advice(run)}{last}",
             conn_id=conn_id,
-            run_id=wait.run_id,
-            thread_id=wait.thread_id,
+            run_id=wait.ref.run_id,
+            thread_id=wait.ref.thread_id,
             run=run,
         )
 

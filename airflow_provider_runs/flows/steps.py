@@ -6,20 +6,21 @@ blocking or for asyncio, or by ``polling.poller``, so what it says exists once f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from pydantic_core import from_json
+from airflow_provider_runs.backends.wire import Answer
+from airflow_provider_runs.models import Glimpse
 
 if TYPE_CHECKING:
     import httpx
 
+    from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.credentials import EntraID
+    from airflow_provider_runs.models import RunRef
 
-__all__ = ["LAST_LOOK", "Answer", "Flow", "Log", "Send", "Sleep"]
+__all__ = ["LAST_LOOK", "Flow", "Log", "Look", "Reply", "Send", "Sleep", "Step", "advance"]
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ LAST_LOOK = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request.
+    """Send a request; an ``Answer`` comes back, or an ``httpx.RequestError`` is thrown.
 
     :param request: the request; its timeouts are in its extensions.
     :param until: when the whole answer must be there, in epoch seconds.
@@ -44,37 +45,43 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Sleep for a number of seconds."""
+    """Sleep for a number of seconds; nothing comes back."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer, whatever its status."""
+class Look:
+    """Look at a run; a ``Glimpse`` comes back, or a ``RunsError`` is thrown.
 
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
+    By itself it is ``calls.glimpse_run``. A poller may let several waits share one.
 
-    def body(self) -> Any:
-        """Return the decoded JSON.
+    :param backend: whose run it is.
+    :param ref: the run.
+    :param deadline: when to stop trying, in epoch seconds.
+    """
 
-        :raises ValueError: if the content is no JSON.
-        """
-        with suppress(ValueError):
-            return from_json(self.content)  # faster, but refuses halves of characters
-        try:
-            return json.loads(self.content)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
+    backend: Backend
+    ref: RunRef
+    deadline: float
 
 
-Flow = Generator[Send | Sleep, Answer | None, T]
+Step = Send | Sleep | Look
+Reply = Answer | Glimpse | None
+Flow = Generator[Step, Reply, T]
+
+
+def advance(flow: Flow[T], reply: Reply | Exception) -> Step:
+    """Hand a flow what came of its last step, and return its next one.
+
+    :param reply: ``None`` also to start it; an exception is thrown into it.
+    :raises StopIteration: when it has ended, with what it returns.
+    """
+    return flow.throw(reply) if isinstance(reply, Exception) else flow.send(reply)
 
 
 class Log(Protocol):
     """The part of a logger that is used here; the standard library's and Airflow's both fit."""
 
-    def info(self, event: str, /, *args: Any) -> Any: ...  # noqa: D102
-    def warning(self, event: str, /, *args: Any) -> Any: ...  # noqa: D102
+    def info(self, event: str, /, *args: object) -> object: ...  # noqa: D102
+    def warning(self, event: str, /, *args: object) -> object: ...  # noqa: D102

@@ -15,11 +15,11 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.status import NO_ID, RunRef
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
 from airflow_provider_runs.tasks.last_seen import last_status, remember
 from airflow_provider_runs.tasks.parameters import (
-    NO_ID,
     default_deferrable,
     one_of,
     optional_seconds,
@@ -193,8 +193,7 @@ class CancelRunOperator(BaseOperator):
 
         now = time.time()
         return Wait(
-            self.run_id,
-            self.thread_id,
+            RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=deadline(now, self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,

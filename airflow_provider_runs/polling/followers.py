@@ -5,32 +5,21 @@ from __future__ import annotations
 import asyncio
 import math
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.flows.wait import Wait
-    from airflow_provider_runs.models import Glimpse, Run
+    from airflow_provider_runs.models import Run
 
-__all__ = ["Batch", "Group", "Look", "Watch", "look"]
+__all__ = ["Batch", "Follower", "Group"]
 
 #: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
 #: waits of a thread soon look together: of two crowds one is always early enough for the other.
 EARLY = 0.6
 
 
-class Look:
-    """The step of a flow that wants to see its run."""
-
-
-def look(*_: object, **__: object) -> Generator[Any, Any, Glimpse]:
-    """Look at a run as a poller does it: by asking for that."""
-    return (yield Look())  # type: ignore[no-any-return]  # the poller sends it
-
-
-class Watch:
+class Follower:
     """One wait, and where its flow is."""
 
     __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
@@ -40,7 +29,7 @@ class Watch:
         self.context = copy_context()
         self.wait = wait
         self.flow = flow
-        self.end = asyncio.get_running_loop().create_future()
+        self.end: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
         self.wants = False  # whether it is to be shown its run now
         self.pause = 0.0  # seconds
         self.due = math.inf  # end of the pause, in the event loop's time
@@ -49,7 +38,7 @@ class Watch:
     @property
     def group(self) -> str:
         """What it may share a list call with; without threads, only its own run."""
-        return self.wait.thread_id or self.wait.run_id
+        return self.wait.ref.thread_id or self.wait.ref.run_id
 
     def may_look(self, now: float) -> bool:
         """Whether it is pausing, but not for much longer."""
@@ -59,10 +48,10 @@ class Watch:
 class Group:
     """The waits for the runs of one thread, and the batch of them that is in the queue."""
 
-    __slots__ = ("batch", "watches")
+    __slots__ = ("batch", "followers")
 
     def __init__(self) -> None:
-        self.watches: set[Watch] = set()
+        self.followers: set[Follower] = set()
         self.batch: Batch | None = None
 
 
@@ -73,9 +62,9 @@ class Batch:
     :param group: theirs; ``None`` to fetch each run on its own.
     """
 
-    __slots__ = ("group", "since", "watches")
+    __slots__ = ("followers", "group", "since")
 
-    def __init__(self, since: float, watches: list[Watch], group: Group | None = None) -> None:
+    def __init__(self, since: float, followers: list[Follower], group: Group | None = None) -> None:
         self.since = since
-        self.watches = watches
+        self.followers = followers
         self.group = group

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.errors import (
@@ -33,10 +33,10 @@ from airflow_provider_runs.errors import (
 )
 from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
 from airflow_provider_runs.flows.follow import wait_for
-from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
-from airflow_provider_runs.polling.followers import Batch, Group, Look, Watch, look
+from airflow_provider_runs.flows.steps import LAST_LOOK, Look, Send, Sleep, advance
+from airflow_provider_runs.polling.followers import Batch, Follower, Group
 from airflow_provider_runs.transport.clients import shared_client
-from airflow_provider_runs.transport.drivers import adrive
+from airflow_provider_runs.transport.drivers import adrive, send
 from airflow_provider_runs.transport.leases import Leases
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.flows.steps import Log
+    from airflow_provider_runs.flows.steps import Log, Reply, Step
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Glimpse, Run
     from airflow_provider_runs.transport.clients import SharedClient
@@ -85,7 +85,7 @@ class Poller:
         self._context = Context()  # nobody's: what is shared belongs in no task's log
         self._groups: dict[str, Group] = {}
         self._size = 0
-        self._wheel: dict[int, list[Watch]] = {}
+        self._wheel: dict[int, list[Follower]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._call_for_help: asyncio.TimerHandle | None = None
         self._queue: deque[Batch] = deque()
@@ -114,23 +114,23 @@ class Poller:
                     raise
 
     async def _follow(self, backend: Backend, wait: Wait, log: Log) -> Run:
-        watch = Watch(wait, wait_for(backend, wait, log, look))
-        group = self._groups.setdefault(watch.group, Group())
-        group.watches.add(watch)
+        follower = Follower(wait, wait_for(backend, wait, log))
+        group = self._groups.setdefault(follower.group, Group())
+        group.followers.add(follower)
         self._size += 1
-        self._pause(watch, 0.0)
+        self._pause(follower, 0.0)
         left = max(0.0, wait.deadline - time.time())
-        overrun = self._loop.call_later(left + OVERRUN, self._give_up, watch, backend)
+        overrun = self._loop.call_later(left + OVERRUN, self._give_up, follower, backend)
         try:
-            return await watch.end  # type: ignore[no-any-return]  # what the flow returned
+            return await follower.end
         finally:
             overrun.cancel()
             self._size -= 1
-            group.watches.discard(watch)
-            if not group.watches:
-                self._groups.pop(watch.group, None)
+            group.followers.discard(follower)
+            if not group.followers:
+                self._groups.pop(follower.group, None)
 
-    def _give_up(self, watch: Watch, backend: Backend) -> None:
+    def _give_up(self, follower: Follower, backend: Backend) -> None:
         """End a wait whose last look does not come: the server hangs, and so does the queue."""
         words = "the server leaves too many requests unanswered"
         conn_id = backend.settings.conn_id
@@ -139,7 +139,7 @@ class Poller:
             conn_id=conn_id,
             transient=True,
         )
-        self._go(watch, watch.flow.throw, error)
+        self._go(follower, error)
 
     async def aclose(self) -> None:
         """End whatever is under way and let go of the HTTP client."""
@@ -186,16 +186,16 @@ class Poller:
 
     # -- the clock
 
-    def _pause(self, watch: Watch, seconds: float) -> None:
+    def _pause(self, follower: Follower, seconds: float) -> None:
         """Let a wait go on after a pause, in the first tick from there that has room."""
-        watch.pause, watch.due = seconds, self._loop.time() + seconds
-        left = watch.wait.deadline - time.time()
-        room = max(self._room, ROOM * self._size * TICK / watch.wait.poll_interval)
-        tick = math.ceil(watch.due / TICK)
+        follower.pause, follower.due = seconds, self._loop.time() + seconds
+        left = follower.wait.deadline - time.time()
+        room = max(self._room, ROOM * self._size * TICK / follower.wait.poll_interval)
+        tick = math.ceil(follower.due / TICK)
         last = math.floor((self._loop.time() + left) / TICK)
         while tick < last and len(self._wheel.get(tick, ())) >= room:
             tick += 1
-        self._wheel.setdefault(tick, []).append(watch)
+        self._wheel.setdefault(tick, []).append(follower)
         self._set_alarm(tick)
 
     def _set_alarm(self, tick: int) -> None:
@@ -209,79 +209,81 @@ class Poller:
         self._alarm = None
         now = self._loop.time()
         for tick in sorted(tick for tick in self._wheel if tick * TICK <= now + 0.001):
-            for watch in self._wheel.pop(tick):
-                if watch.due <= now + 0.001:  # else it has looked meanwhile and pauses anew
-                    self._go(watch, watch.flow.send, None)
+            for follower in self._wheel.pop(tick):
+                if follower.due <= now + 0.001:  # else it has looked meanwhile and pauses anew
+                    self._go(follower)
         if self._wheel:
             self._set_alarm(min(self._wheel))
-        self._man()
+        self._start_workers()
 
     # -- the flows
 
-    def _go(self, watch: Watch, move: Callable[[Any], Any], what: Any) -> None:
+    def _go(self, follower: Follower, reply: Reply | Exception = None) -> None:
         """Move a wait on to its next step, and take that."""
-        step = self._step(watch, move, what)
+        step = self._step(follower, reply)
         if isinstance(step, Sleep):
-            self._pause(watch, step.seconds)
+            self._pause(follower, step.seconds)
         elif isinstance(step, Send):
-            watch.looking = False
-            self._spawn(self._send(watch, step))
+            follower.looking = False
+            self._spawn(self._send(follower, step))
         elif isinstance(step, Look):
-            watch.looking = watch.wants = True
-            self._want(watch)
+            follower.looking = follower.wants = True
+            self._want(follower)
 
-    def _step(self, watch: Watch, move: Callable[[Any], Any], what: Any) -> Any:
+    def _step(self, follower: Follower, reply: Reply | Exception = None) -> Step | None:
         """Move a wait on and return its next step; ``None`` if it has ended."""
-        watch.due, watch.wants = math.inf, False
-        if watch.end.done():
+        follower.due, follower.wants = math.inf, False
+        if follower.end.done():
             return None
         try:
-            return watch.context.run(move, what)
+            return follower.context.run(advance, follower.flow, reply)
         except StopIteration as end:
-            watch.end.set_result(end.value)
+            follower.end.set_result(end.value)
         except Exception as error:  # noqa: BLE001 - it is the wait's own
-            watch.end.set_exception(error)
+            follower.end.set_exception(error)
         return None
 
-    async def _send(self, watch: Watch, step: Send) -> None:
+    async def _send(self, follower: Follower, step: Send) -> None:
         """Send one of a wait's own requests, such as the cancel of its run."""
         try:
-            answer = await adrive(_only(step), self._http(), self._sends)
+            answer = await send(step, self._http(), self._sends)
         except Exception as error:  # noqa: BLE001 - it is the wait's own
-            self._go(watch, watch.flow.throw, error)
+            self._go(follower, error)
         else:
-            self._go(watch, watch.flow.send, answer)
-        self._man()
+            self._go(follower, answer)
+        self._start_workers()
 
     def _show_all(self, group: Group | None, runs: dict[str, Glimpse]) -> None:
         """Show its run to each wait of a group that wants to look, or will before long."""
         now = self._loop.time()
-        for watch in list(group.watches) if group else ():
-            run = runs.get(watch.wait.run_id)
+        for follower in list(group.followers) if group else ():
+            run = runs.get(follower.wait.ref.run_id)
             if not run:
                 continue
-            if watch.may_look(now) or (watch.looking and run.is_final and watch.due < math.inf):
-                self._step(watch, watch.flow.send, None)  # the end of its pause
-                watch.wants = True
-            if watch.wants:
-                self._go(watch, watch.flow.send, run)
+            if follower.may_look(now) or (
+                follower.looking and run.is_final and follower.due < math.inf
+            ):
+                self._step(follower)  # the end of its pause
+                follower.wants = True
+            if follower.wants:
+                self._go(follower, run)
 
     # -- the looks
 
-    def _want(self, watch: Watch) -> None:
-        group = self._groups.get(watch.group)
+    def _want(self, follower: Follower) -> None:
+        group = self._groups.get(follower.group)
         if group is None:
             return
-        if watch.wait.deadline - time.time() < TICK:
+        if follower.wait.deadline - time.time() < TICK:
             # Its last look does not queue behind those that have the time to.
-            self._spawn(self._try(Batch(self._loop.time(), [watch])))
+            self._spawn(self._try(Batch(self._loop.time(), [follower])))
             return
         if group.batch is None:
             group.batch = Batch(self._loop.time(), [], group)
             self._queue.append(group.batch)
-        group.batch.watches.append(watch)
+        group.batch.followers.append(follower)
 
-    def _man(self) -> None:
+    def _start_workers(self) -> None:
         """Start as many workers as the queue needs and the server bears."""
         if not self._queue:
             return
@@ -296,7 +298,7 @@ class Poller:
 
     def _help(self) -> None:
         self._call_for_help = None
-        self._man()
+        self._start_workers()
 
     async def _work(self) -> None:
         try:
@@ -309,36 +311,39 @@ class Poller:
         try:
             await self._see(batch)
         except Exception as error:  # noqa: BLE001 - each of them has failed
-            self._fail(batch.watches, error)
+            self._fail(batch.followers, error)
 
     async def _see(self, batch: Batch) -> None:
         """Look at the runs of a batch: at all of them at once, where that pays."""
         if batch.group:
             try:
-                await self._share(batch.group, batch.watches)
+                await self._share(batch.group, batch.followers)
             finally:
                 batch.group.batch = None  # until here, whoever wants to look joins this one
-        alike: dict[str, list[Watch]] = {}
-        for watch in batch.watches:
-            if watch.wants:
-                alike.setdefault(watch.wait.run_id, []).append(watch)
+        alike: dict[str, list[Follower]] = {}
+        for follower in batch.followers:
+            if follower.wants:
+                alike.setdefault(follower.wait.ref.run_id, []).append(follower)
         if len(alike) == 1:
             await self._fetch(*alike.values())
         else:
-            self._queue.extend(Batch(batch.since, watches) for watches in alike.values())
-            self._man()
+            self._queue.extend(Batch(batch.since, followers) for followers in alike.values())
+            self._start_workers()
 
-    async def _share(self, group: Group, watches: list[Watch]) -> None:
+    async def _share(self, group: Group, followers: list[Follower]) -> None:
         """Show a group's waits their runs in a list; whoever still wants to look has to fetch.
 
         :raises RunsError: if a fetch would fail likewise.
         """
         now = self._loop.time()
-        sharing = {*watches, *(watch for watch in group.watches if watch.may_look(now))}
-        if now < self._lists_from or len({watch.wait.run_id for watch in sharing}) < 2:
+        sharing = {
+            *followers,
+            *(follower for follower in group.followers if follower.may_look(now)),
+        }
+        if now < self._lists_from or len({follower.wait.ref.run_id for follower in sharing}) < 2:
             return
         try:
-            runs = await self._list(watches, len(sharing))
+            runs = await self._list(followers, len(sharing))
         except RunsError as error:
             if error.transient and not isinstance(error, RunsResponseError):
                 raise
@@ -347,32 +352,32 @@ class Poller:
             return
         self._show_all(group, runs)
 
-    async def _list(self, wanting: list[Watch], count: int) -> dict[str, Glimpse]:
+    async def _list(self, wanting: list[Follower], count: int) -> dict[str, Glimpse]:
         """Return the newest runs of a thread by their ids, until all that are wanted are there."""
-        ids = {watch.wait.run_id for watch in wanting}
-        deadline = min(watch.wait.deadline for watch in wanting)
+        ids = {follower.wait.ref.run_id for follower in wanting}
+        deadline = min(follower.wait.deadline for follower in wanting)
         limit = min(100, max(20, 2 * count))
         backend, runs = await self.backend(), {}
-        pages = glimpse_runs(backend, str(wanting[0].wait.thread_id), limit, deadline=deadline)
+        pages = glimpse_runs(backend, str(wanting[0].wait.ref.thread_id), limit, deadline=deadline)
         for _, page in zip(range(PAGES), pages, strict=False):
             runs.update({run.id: run for run in await adrive(page, self._http(), self._gate)})
             if ids <= runs.keys():
                 break
         return runs
 
-    async def _fetch(self, watches: list[Watch]) -> None:
+    async def _fetch(self, followers: list[Follower]) -> None:
         """Look at one run for all that wait for it."""
-        wait = watches[0].wait
-        deadline = min(watch.wait.deadline for watch in watches)
+        wait = followers[0].wait
+        deadline = min(follower.wait.deadline for follower in followers)
         flow = glimpse_run(await self.backend(), wait.ref, deadline=deadline)
         run = await adrive(flow, self._http(), self._gate)
-        self._show_all(self._groups.get(watches[0].group), {run.id: run})
+        self._show_all(self._groups.get(followers[0].group), {run.id: run})
 
-    def _fail(self, watches: list[Watch], error: Exception) -> None:
-        for watch in watches:
-            if watch.wants:
+    def _fail(self, followers: list[Follower], error: Exception) -> None:
+        for follower in followers:
+            if follower.wants:
                 own = error.adding("") if isinstance(error, RunsError) else error
-                self._go(watch, watch.flow.throw, own)
+                self._go(follower, own)
 
     # -- inside
 
@@ -380,14 +385,10 @@ class Poller:
         assert self._client is not None  # noqa: S101 - the backend came with it
         return self._client
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[object, None, None]) -> None:
         task = self._loop.create_task(work, context=self._context)
         self._tasks.add(task)  # the loop itself holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
-
-
-def _only(step: Send) -> Flow[Any]:
-    return (yield step)
 
 
 def _heed(task: Task[None]) -> None:

@@ -168,7 +168,7 @@ class _Sweeper:
         if until is None:
             return await adrive(cancel_run(self.backend, ref), self.http, self.gate)
         pause = self.todo.poll_interval
-        wait = Wait(ref.run_id, ref.thread_id, time.time(), until, pause, cancel=True)
+        wait = Wait(ref, time.time(), until, pause, cancel=True)
         return await self.poller.follow(wait, _Silent())
 
 

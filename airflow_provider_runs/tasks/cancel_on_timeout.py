@@ -22,6 +22,7 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
+from airflow_provider_runs.status import RunRef
 from airflow_provider_runs.tasks.errors import about
 
 if TYPE_CHECKING:
@@ -85,8 +86,7 @@ class CancelsOnTimeout:
 
         now = time.time()
         wait = Wait(
-            self.run_id,
-            self.thread_id,
+            RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=now + self.cancel_timeout,
             poll_interval=5.0,

@@ -46,6 +46,6 @@ def remember(context: Context, before: Wait, after: Wait) -> None:
     if store is None or after.seen in {None, before.seen}:
         return
     try:
-        store.set(_KEY, {"run_id": after.run_id, "status": after.seen})
+        store.set(_KEY, {"run_id": after.ref.run_id, "status": after.seen})
     except Exception:  # whatever keeps the store from taking it
-        log.debug("Could not store the status of run %r", after.run_id, exc_info=True)
+        log.debug("Could not store the status of run %r", after.ref.run_id, exc_info=True)

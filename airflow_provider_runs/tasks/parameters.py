@@ -11,10 +11,7 @@ from airflow.providers.common.compat.sdk import conf
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NO_ID", "default_deferrable", "one_of", "optional_seconds", "seconds", "some_of"]
-
-#: What an id is where a template had nothing to render.
-NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
+__all__ = ["default_deferrable", "one_of", "optional_seconds", "seconds", "some_of"]
 
 
 def default_deferrable() -> bool:

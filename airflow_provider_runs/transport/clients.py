@@ -11,7 +11,7 @@ from urllib.request import getproxies
 import httpx
 
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.flows.calls import retry_after
+from airflow_provider_runs.flows.failures import retry_after
 from airflow_provider_runs.flows.steps import LAST_LOOK
 from airflow_provider_runs.transport.entra import auth_of
 from airflow_provider_runs.transport.leases import Leases
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.backends.wire import Answer
     from airflow_provider_runs.connections.settings import Settings
-    from airflow_provider_runs.flows.steps import Answer
     from airflow_provider_runs.transport.aiohttp import FastTransport
 
 __all__ = ["SharedClient", "make_client", "shared_client", "shared_clients"]
@@ -59,17 +59,17 @@ class SharedClient(httpx.AsyncClient):
         # A third of the time of `send` goes into what these requests have no use for: cookies.
         return await self._direct.handle_async_request(request)
 
-    async def rest(self, until: float) -> None:
+    async def pause(self, until: float) -> None:
         """Sleep until the server may be asked again, but let a request be sent by ``until``."""
         pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
         if pause > 0:
             await asyncio.sleep(pause)
 
-    def heed(self, answer: Answer) -> None:
+    def take_note(self, answer: Answer) -> None:
         """Take in what an answer says of the server's load."""
         if answer.status_code not in {429, 503}:
             return
-        seconds = retry_after(answer.headers)
+        seconds = retry_after(answer)
         if seconds is None and answer.status_code == 429:
             seconds = TOO_MANY
         self.quiet_until = max(self.quiet_until, time.time() + (seconds or 0.0))
@@ -87,9 +87,9 @@ def make_client(backend: Backend) -> httpx.Client:
             headers=backend.all_headers(),
             params=backend.params(),
             auth=auth_of(backend.credential),
-            proxy=settings.proxy,
+            proxy=settings.options.proxy,
             verify=settings.ssl_context(),
-            timeout=settings.timeout,
+            timeout=settings.options.timeout,
             limits=LIMITS,
         )
 
@@ -98,13 +98,15 @@ async def _make(settings: Settings) -> SharedClient:
     # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
     context = await asyncio.to_thread(settings.ssl_context)
     fast = await asyncio.to_thread(_fast_transport)
-    if not settings.proxy and getproxies().keys() - {"no"}:
+    if not settings.options.proxy and getproxies().keys() - {"no"}:
         # Which of the environment's proxies serves a host is httpx's to know.
         return SharedClient(verify=context, limits=LIMITS)
-    if fast and not settings.proxy:
+    if fast and not settings.options.proxy:
         return SharedClient(fast(verify=context, limits=LIMITS))
     with _explained(settings):
-        plain = httpx.AsyncHTTPTransport(verify=context, limits=LIMITS, proxy=settings.proxy)
+        plain = httpx.AsyncHTTPTransport(
+            verify=context, limits=LIMITS, proxy=settings.options.proxy
+        )
     return SharedClient(plain)
 
 
@@ -156,9 +158,9 @@ async def shared_client(settings: Settings) -> AsyncIterator[SharedClient]:
     name = (
         settings.conn_id,
         settings.base_url,
-        settings.verify,
-        settings.ca_bundle,
-        settings.proxy,
+        settings.options.verify,
+        settings.options.ca_bundle,
+        settings.options.proxy,
     )
     # A task, so that two who come at once wait for one client, and neither's end ends it.
     async with _clients.lend(name, lambda: asyncio.create_task(_make(settings))) as client:

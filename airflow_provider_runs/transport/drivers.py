@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from airflow_provider_runs.flows.steps import Answer, Send
+from airflow_provider_runs.backends.wire import Answer
+from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.flows.calls import glimpse_run
+from airflow_provider_runs.flows.steps import Look, Send, advance
 from airflow_provider_runs.transport.entra import auth_of
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.flows.steps import Flow
+    from airflow_provider_runs.flows.steps import Flow, Reply, Step
     from airflow_provider_runs.transport.clients import SharedClient
 
-__all__ = ["adrive", "drive"]
+__all__ = ["adrive", "drive", "send"]
 
 T = TypeVar("T")
 
@@ -32,21 +35,25 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
 
     :raises RunsError: what the flow raises.
     """
+    reply: Reply | Exception = None
     try:
-        step = next(flow)
         while True:
-            if isinstance(step, Send):
-                try:
-                    answer = _exchange(step, client)
-                except httpx.RequestError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-            else:
-                time.sleep(step.seconds)
-                step = next(flow)
+            reply = _take(advance(flow, reply), client)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+def _take(step: Step, client: httpx.Client) -> Reply | Exception:
+    """Take a step of a flow; what goes wrong is for the flow to judge."""
+    try:
+        if isinstance(step, Send):
+            return _exchange(step, client)
+        if isinstance(step, Look):
+            return drive(glimpse_run(step.backend, step.ref, deadline=step.deadline), client)
+    except (httpx.RequestError, RunsError) as error:
+        return error
+    time.sleep(step.seconds)
+    return None
 
 
 async def adrive(flow: Flow[T], client: SharedClient, gate: asyncio.Semaphore | None = None) -> T:
@@ -57,22 +64,37 @@ async def adrive(flow: Flow[T], client: SharedClient, gate: asyncio.Semaphore | 
     :param gate: bounds how many requests of those who share it are on their way at once.
     :raises RunsError: what the flow raises.
     """
+    reply: Reply | Exception = None
     try:
-        step = next(flow)
         while True:
-            if isinstance(step, Send):
-                try:
-                    async with gate or nullcontext():
-                        answer = await _aexchange(step, client)
-                except httpx.RequestError as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(answer)
-            else:
-                await asyncio.sleep(step.seconds)
-                step = next(flow)
+            reply = await _atake(advance(flow, reply), client, gate)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
+
+
+async def _atake(
+    step: Step, client: SharedClient, gate: asyncio.Semaphore | None
+) -> Reply | Exception:
+    try:
+        if isinstance(step, Send):
+            return await send(step, client, gate)
+        if isinstance(step, Look):
+            alone = glimpse_run(step.backend, step.ref, deadline=step.deadline)
+            return await adrive(alone, client, gate)
+    except (httpx.RequestError, RunsError) as error:
+        return error
+    await asyncio.sleep(step.seconds)
+    return None
+
+
+async def send(step: Send, client: SharedClient, gate: asyncio.Semaphore | None) -> Answer:
+    """Send one request, and return its whole answer.
+
+    :param gate: as of ``adrive``.
+    :raises httpx.RequestError: if no whole answer comes in time.
+    """
+    async with gate or nullcontext():
+        return await _aexchange(step, client)
 
 
 def _exchange(step: Send, client: httpx.Client) -> Answer:
@@ -92,7 +114,7 @@ def _exchange(step: Send, client: httpx.Client) -> Answer:
 
 async def _aexchange(step: Send, client: SharedClient) -> Answer:
     content = bytearray()
-    await client.rest(step.until)
+    await client.pause(step.until)
     try:
         async with asyncio.timeout(step.until - time.time()):
             response = await client.begin(step.request, auth_of(step.credential))
@@ -105,7 +127,7 @@ async def _aexchange(step: Send, client: SharedClient) -> Answer:
     except TimeoutError as error:
         raise httpx.ReadTimeout("the answer was still coming in") from error
     answer = _answer(step, response, content)
-    client.heed(answer)
+    client.take_note(answer)
     return answer
 
 

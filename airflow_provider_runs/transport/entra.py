@@ -42,30 +42,30 @@ SOURCES = 64
 class _Entra(httpx.Auth):
     """Puts a token into each request; one that the server refuses is renewed once.
 
-    :param settings: of a connection with the fields of ``backends.foundry``.
+    :param wanted: whose tokens.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._source = _sources.of(settings)
+    def __init__(self, wanted: EntraID) -> None:
+        self._wanted = wanted
+        self._source = _sources.of(wanted)
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request with a token, fetched if need be."""
-        token = self._source.token(self._settings)
+        token = self._source.token(self._wanted)
         answer = yield _with(request, token)
         if answer.status_code == 401:
-            yield _with(request, self._source.token(self._settings, refused=token))
+            yield _with(request, self._source.token(self._wanted, refused=token))
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do what ``sync_auth_flow`` does, for asyncio."""
-        token = await self._source.atoken(self._settings)
+        token = await self._source.atoken(self._wanted)
         answer = yield _with(request, token)
         if answer.status_code == 401:
-            yield _with(request, await self._source.atoken(self._settings, refused=token))
+            yield _with(request, await self._source.atoken(self._wanted, refused=token))
 
 
 def _with(request: httpx.Request, token: str) -> httpx.Request:
@@ -116,43 +116,43 @@ class _Source:
         self._ends_at = 0.0  # epoch seconds, like the next
         self._renew_at = 0.0
 
-    def token(self, settings: Settings, refused: str | None = None) -> str:
+    def token(self, wanted: EntraID, refused: str | None = None) -> str:
         """Return a token, blocking while it is fetched.
 
-        :param settings: of a connection with this identity.
+        :param wanted: this identity.
         :param refused: one that the server has refused.
         :raises TokenUnavailable: if none can be had.
         :raises RunsConfigError: if ``azure-identity`` is missing or cannot use the settings.
         """
         # No lock: a task that is killed amid a fetch cancels its run from another thread.
         if self._is_due(refused):
-            self._judge(self._fetch(settings), settings, refused)
+            self._judge(self._fetch(wanted), wanted.settings, refused)
         return self._token
 
-    async def atoken(self, settings: Settings, refused: str | None = None) -> str:
+    async def atoken(self, wanted: EntraID, refused: str | None = None) -> str:
         """Do what ``token`` does, for asyncio; those who come at once wait for one fetch."""
         if self._is_due(refused):
             loop = asyncio.get_running_loop()
             task = self._fetching.get(loop)
             if task is None or task.done():
-                task = self._fetching[loop] = loop.create_task(self._afetch(settings))
-            self._judge(await asyncio.shield(task), settings, refused)
+                task = self._fetching[loop] = loop.create_task(self._afetch(wanted))
+            self._judge(await asyncio.shield(task), wanted.settings, refused)
         return self._token
 
-    def _fetch(self, settings: Settings) -> _Failure | None:
-        service = _Service(settings.options["credential"])
+    def _fetch(self, wanted: EntraID) -> _Failure | None:
+        service = _Service(wanted.kind)
         try:
-            with _credential(settings, service) as credential:
-                self._keep(credential.get_token(settings.options["scope"]))
+            with _credential(wanted, service) as credential:
+                self._keep(credential.get_token(wanted.scope))
         except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
             return _Failure(error, service)
         return None
 
-    async def _afetch(self, settings: Settings) -> _Failure | None:
-        service = _Service(settings.options["credential"])
+    async def _afetch(self, wanted: EntraID) -> _Failure | None:
+        service = _Service(wanted.kind)
         try:
-            async with _acredential(settings, service) as credential:
-                self._keep(await credential.get_token(settings.options["scope"]))
+            async with _acredential(wanted, service) as credential:
+                self._keep(await credential.get_token(wanted.scope))
         except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
             return _Failure(error, service)
         return None
@@ -200,14 +200,14 @@ class _Sources:
         self._sources: OrderedDict[bytes, _Source] = OrderedDict()
         self._salt = token_bytes(32)
 
-    def of(self, settings: Settings) -> _Source:
+    def of(self, wanted: EntraID) -> _Source:
         """Return the source of a connection's identity."""
-        options = settings.options
+        settings, options = wanted.settings, wanted.settings.options
         identity = [
-            options[name] for name in ("credential", "tenant_id", "client_id", "authority", "scope")
+            *(wanted.kind, wanted.tenant_id, wanted.client_id, wanted.authority, wanted.scope),
+            *(settings.key, options.verify, options.ca_bundle, options.proxy),
         ]
-        how = [settings.key, settings.verify, settings.ca_bundle, settings.proxy]
-        name = blake2b(repr([*identity, *how]).encode(), key=self._salt).digest()
+        name = blake2b(repr(identity).encode(), key=self._salt).digest()
         source = self._sources.setdefault(name, _Source())
         self._sources.move_to_end(name)
         if len(self._sources) > SOURCES:
@@ -228,18 +228,19 @@ def auth_of(credential: EntraID | None) -> httpx.Auth | None:
         return None
     auth = _auths.get(credential)
     if auth is None:
-        auth = _auths[credential] = _Entra(credential.settings)
+        auth = _auths[credential] = _Entra(credential)
     return auth
 
 
 @asynccontextmanager
-async def _acredential(settings: Settings, service: _Service) -> AsyncIterator[Any]:
+async def _acredential(wanted: EntraID, service: _Service) -> AsyncIterator[Any]:
     """Lend a credential for asyncio; see ``_credential``."""
+    settings, options = wanted.settings, wanted.settings.options
     # These take half a second to import, which is too long for an event loop.
     aiohttp: Any = await asyncio.to_thread(import_module, "aiohttp")
     transports: Any = await asyncio.to_thread(import_module, "azure.core.pipeline.transport")
-    verify: Any = settings.verify
-    if verify and settings.ca_bundle:
+    verify: Any = options.verify
+    if verify and options.ca_bundle:
         # Azure's own transport would read it on the event loop, and no folder.
         verify = await asyncio.to_thread(settings.ssl_context)
     async with aiohttp.ClientSession(
@@ -252,42 +253,42 @@ async def _acredential(settings: Settings, service: _Service) -> AsyncIterator[A
             session=session, session_owner=False, **_limits(settings)
         )
         async with await asyncio.to_thread(
-            _credential, settings, service, "azure.identity.aio", transport=transport
+            _credential, wanted, service, "azure.identity.aio", transport=transport
         ) as credential:
             yield credential
 
 
 def _limits(settings: Settings) -> dict[str, float]:
-    return {"connection_timeout": settings.timeout, "read_timeout": settings.timeout}
+    return dict.fromkeys(("connection_timeout", "read_timeout"), settings.options.timeout)
 
 
 def _credential(
-    settings: Settings, service: _Service, package: str = "azure.identity", **options: Any
+    wanted: EntraID, service: _Service, package: str = "azure.identity", **more: Any
 ) -> Any:
     """Return a credential of ``azure-identity``, a context manager.
 
     :param service: is told what is sent and what comes back.
     :param package: where its class is.
-    :param options: for the class.
+    :param more: for the class.
     :raises ImportError: if the package is missing.
     """
     identity: Any = import_module(package)
-    fields = settings.options
-    tenant, client = fields["tenant_id"], fields["client_id"]
+    settings, options = wanted.settings, wanted.settings.options
+    tenant, client = wanted.tenant_id, wanted.client_id
     common: dict[str, Any] = {
-        "connection_verify": settings.verify and (settings.ca_bundle or True),
+        "connection_verify": options.verify and (options.ca_bundle or True),
         "retry_total": 0,  # the call itself is tried again
         "raw_request_hook": service.sent,
         "raw_response_hook": service.answered,
         **_limits(settings),
-        **options,
+        **more,
     }
-    if settings.proxy:
-        common["proxies"] = {"http": settings.proxy, "https": settings.proxy}
-    if fields["authority"]:
+    if options.proxy:
+        common["proxies"] = {"http": options.proxy, "https": options.proxy}
+    if wanted.authority:
         # Another cloud's: the public one, which is asked by default, does not know it.
-        common |= {"authority": fields["authority"], "disable_instance_discovery": True}
-    match fields["credential"]:
+        common |= {"authority": wanted.authority, "disable_instance_discovery": True}
+    match wanted.kind:
         case "client_secret":
             return identity.ClientSecretCredential(tenant, client, settings.key, **common)
         case "managed_identity":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import RunsError
@@ -26,9 +25,8 @@ def probe_in_time(backend: Backend) -> tuple[bool, str]:
     :return: whether it succeeded, and words that say what to do if not.
     """
     settings = backend.settings
-    hurried = type(backend)(
-        replace(settings, timeout=min(settings.timeout, TEST_BUDGET), max_retries=0)
-    )
+    timeout = min(settings.options.timeout, TEST_BUDGET)
+    hurried = type(backend)(settings.with_options(timeout=timeout, max_retries=0))
     # Of a web server's thread that waits here. A server whose answer drips in can hold up a
     # blocking client for longer than any timeout says; then the answer is not waited for.
     end: list[tuple[bool, str]] = []

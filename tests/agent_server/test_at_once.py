@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_runs.errors import RunNotFound
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.models import RunRef
 
 MANY = 20
 
@@ -56,7 +57,7 @@ def at_once(request):
 def waiting(run, action, **kwargs):
     """Return the wait of a task that cancels a run."""
     now = time.time()
-    return Wait(*ids(run), now, now + 30, 0.2, cancel=True, cancel_action=action, **kwargs)
+    return Wait(RunRef(*ids(run)), now, now + 30, 0.2, cancel=True, cancel_action=action, **kwargs)
 
 
 @pytest.mark.parametrize("pending", [False, True], ids=["running", "pending"])

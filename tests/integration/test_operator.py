@@ -195,10 +195,10 @@ def test_the_deferral_has_absolute_times_a_longer_net_and_no_secret(server):
     with pytest.raises(TaskDeferred) as caught:
         task.execute({})
     _, kwargs = caught.value.trigger.serialize()
-    assert kwargs["deadline"] == pytest.approx(begun + 60, abs=5)
-    assert kwargs["started_at"] == pytest.approx(begun, abs=5)
+    assert kwargs["wait"]["deadline"] == pytest.approx(begun + 60, abs=5)
+    assert kwargs["wait"]["started_at"] == pytest.approx(begun, abs=5)
     assert kwargs["fire_not_before"] > begun
-    assert kwargs["asked_at"] == pytest.approx(begun, abs=5)
+    assert kwargs["wait"]["asked_at"] == pytest.approx(begun, abs=5)
     assert caught.value.timeout > timedelta(seconds=120)
     assert "sk-runs-testing" not in repr(kwargs)
 
@@ -299,7 +299,7 @@ def test_the_pauses_can_be_pinned_to_one_length(server):
     with pytest.raises(TaskDeferred) as caught:
         CancelRunOperator(task_id="cancel", **how, **ids).execute({})
     _, kwargs = caught.value.trigger.serialize()
-    assert (kwargs["first_interval"], kwargs["poll_interval"]) == (3, 3)
+    assert (kwargs["wait"]["first_interval"], kwargs["wait"]["poll_interval"]) == (3, 3)
     with pytest.raises(ValueError, match="first_poll_interval"):
         CancelRunOperator(task_id="cancel", first_poll_interval=0, **ids)
 

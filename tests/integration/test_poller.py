@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_runs.errors import RunNotFound, RunsAuthError, RunsConfigError, RunTimeout
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling import poller as module
 from airflow_provider_runs.polling.poller import shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
@@ -25,7 +26,7 @@ LONG = RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0)
 
 def wait_of(run, *, timeout=30.0, poll_interval=0.4, **changes):
     now = time.time()
-    return Wait(run["id"], run["thread_id"], now, now + timeout, poll_interval, **changes)
+    return Wait(RunRef(run["id"], run["thread_id"]), now, now + timeout, poll_interval, **changes)
 
 
 async def look_up():

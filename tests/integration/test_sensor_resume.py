@@ -73,7 +73,10 @@ def test_an_event_that_is_none_of_ours_cancels_if_asked(server, make, event):
 
 def test_execution_timeout_that_rings_cancels_and_goes_on(server, run, make):
     sensor = make(on_timeout="cancel")
-    with pytest.raises(AirflowTaskTimeout, match="It was cancelled and ended"), sensor._giving_up():
+    with (
+        pytest.raises(AirflowTaskTimeout, match="It was cancelled and ended"),
+        sensor._cancelling_on_timeout(),
+    ):
         raise AirflowTaskTimeout("Timeout, PID: 7")
     assert server.run(run["id"])["status"] == "cancelled"
 
@@ -117,8 +120,8 @@ def test_the_trigger_gets_what_the_sensor_was_told(run, make, ti):
         sensor.execute({"ti": ti})
     _, kwargs = caught.value.trigger.serialize()
     assert kwargs["cancel_on_kill"]
-    assert kwargs["stop_on_requires_action"]
-    assert (kwargs["first_interval"], kwargs["poll_interval"]) == (0.2, 20)
+    assert kwargs["wait"]["stop_on_requires_action"]
+    assert (kwargs["wait"]["first_interval"], kwargs["wait"]["poll_interval"]) == (0.2, 20)
     assert json.loads(json.dumps(kwargs)) == kwargs
     assert TriggerEvent(kwargs)
     assert ti.xcoms == {"watched_run": run["id"]}

@@ -12,8 +12,11 @@ import pytest
 import time_machine
 
 from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
-from airflow_provider_runs.flows.steps import Answer, Flow, Send
+from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.flows.calls import glimpse_run
+from airflow_provider_runs.flows.steps import Flow, Look, Send, Step, advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,22 +38,30 @@ class Player:
     def run(self, flow: Flow[T], *replies: Any) -> T:
         """Run a flow; a reply is an answer, an error, or a function that gives one."""
         self.replies = list(replies)
+        return self._play(flow)
+
+    def _play(self, flow: Flow[T]) -> T:
+        reply: Any = None
         try:
-            step = next(flow)
             while True:
-                if isinstance(step, Send):
-                    self.requests.append(step.request)
-                    reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
-                    reply = reply() if callable(reply) else reply
-                    failed = isinstance(reply, Exception)
-                    step = flow.throw(reply) if failed else flow.send(reply)
-                else:
-                    assert step.seconds >= 0
-                    self.sleeps.append(step.seconds)
-                    self.clock.shift(step.seconds)
-                    step = next(flow)
+                reply = self._take(advance(flow, reply))
         except StopIteration as end:
             return end.value
+
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, Send):
+            self.requests.append(step.request)
+            reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+            return reply() if callable(reply) else reply
+        if isinstance(step, Look):
+            try:
+                return self._play(glimpse_run(step.backend, step.ref, deadline=step.deadline))
+            except RunsError as error:
+                return error
+        assert step.seconds >= 0
+        self.sleeps.append(step.seconds)
+        self.clock.shift(step.seconds)
+        return None
 
     @property
     def sent(self) -> list[str]:
@@ -83,7 +94,8 @@ def make_backend() -> Callable[..., AssistantsBackend]:
             password="sk-secret-key",
         )
         settings = Settings.from_connection(conn, {}, AssistantsBackend.form)
-        return AssistantsBackend(replace(settings, **changes))
+        own = {name: changes.pop(name) for name in ("base_url", "key") if name in changes}
+        return AssistantsBackend(replace(settings, **own).with_options(**changes))
 
     return make
 

@@ -38,7 +38,7 @@ def make(kind, **extra):
 
 
 def wait(timeout=600.0, **changes):
-    return Wait(RUN, THREAD, NOW, NOW + timeout, 5.0, **changes)
+    return Wait(RunRef(RUN, THREAD), NOW, NOW + timeout, 5.0, **changes)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_the_rest_of_a_rollback_can_be_waited_for_elsewhere(
     running = is_now("running")
     run, rest = player.run(look_once(langgraph, todo, LOG), running, answer(202), running)
     assert (run.status, rest.asked_at, rest.cancel_action) == ("in_progress", NOW, "rollback")
-    again = Wait(**rest.to_json())
+    again = Wait.from_json(rest.to_json())
     assert player.run(wait_for(langgraph, again, LOG), gone).raw_status == "rolled back"
 
 
@@ -231,7 +231,7 @@ def test_a_run_that_two_pages_hold_is_listed_once(player, langgraph, answer):
 # -- Responses
 
 
-RESPONSE = Wait("resp_1", None, NOW, NOW + 600, 5.0)
+RESPONSE = Wait(RunRef("resp_1"), NOW, NOW + 600, 5.0)
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_a_response_that_was_never_seen_is_missing(player, responses, refusal):
 def test_a_cancel_refused_while_it_runs_is_asked_for_until_the_deadline(
     player, responses, response_is, refusal
 ):
-    todo = Wait("resp_1", None, NOW, NOW + 20, 5.0, cancel=True)
+    todo = Wait(RunRef("resp_1"), NOW, NOW + 20, 5.0, cancel=True)
 
     def replies():
         refused = len(player.requests) % 2 == 1
@@ -272,7 +272,7 @@ def test_a_cancel_refused_while_it_runs_is_asked_for_until_the_deadline(
 
 
 def test_the_first_final_status_counts(player, responses, response_is):
-    todo = Wait("resp_1", None, NOW, NOW + 20, 5.0, cancel=True)
+    todo = Wait(RunRef("resp_1"), NOW, NOW + 20, 5.0, cancel=True)
     replies = response_is("cancelled"), response_is("completed")
     assert player.run(wait_for(responses, todo, LOG), *replies).status == "cancelled"
     assert player.sent == ["POST"]

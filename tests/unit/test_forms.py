@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import Field
 
-from airflow_provider_runs.backends import BACKENDS, AssistantsBackend
-from airflow_provider_runs.connections.forms import COMMON_FIELDS, field
+from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, backend_for
+from airflow_provider_runs.connections.fields import ConnectionOptions, WholeNumber
+from airflow_provider_runs.connections.forms import form_fields
+from airflow_provider_runs.hooks import hook_name
 
 ROOT = Path(__file__).parents[2]
 FORMS = [pytest.param(backend.form, id=backend.form.conn_type) for backend in BACKENDS]
@@ -67,7 +70,8 @@ def test_airflow_draws_the_custom_fields(drawn, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_airflow_draws_the_standard_fields(drawn, form):
     assert drawn[form.conn_type]["hook_name"] == form.label
-    assert drawn[form.conn_type]["hook_class_name"] == form.hook_class
+    hook = hook_name(backend_for(form.conn_type))
+    assert drawn[form.conn_type]["hook_class_name"] == f"airflow_provider_runs.hooks.{hook}"
     standard = drawn[form.conn_type]["standard_fields"]
     assert standard["host"]["title"] == "Base URL"
     assert standard["password"]["title"] == form.relabeling["password"]
@@ -78,7 +82,7 @@ def test_airflow_draws_the_standard_fields(drawn, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_has_the_common_fields_and_names_only_standard_ones(form):
-    assert COMMON_FIELDS.items() <= form.fields.items()
+    assert form_fields(ConnectionOptions).items() <= form.fields.items()
     named = {*form.hidden_fields, *form.relabeling, *form.placeholders}
     assert named <= STANDARD
     assert {*form.relabeling, *form.placeholders}.isdisjoint(form.hidden_fields)
@@ -86,7 +90,7 @@ def test_a_form_has_the_common_fields_and_names_only_standard_ones(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_both_ways_of_asking_tell_the_same_looks(form):
-    new = form.connection_type()["ui-field-behaviour"]
+    new = form.connection_type("hook")["ui-field-behaviour"]
     assert form.ui_field_behaviour() == {name.replace("-", "_"): new[name] for name in new}
 
 
@@ -113,7 +117,11 @@ def test_a_field_may_be_empty_and_its_default_keeps_its_own_rules(spec):
 
 
 def test_a_field_is_a_json_schema_with_label_and_help():
-    assert field("L", "integer", "D.", default=1, minimum=0) == {
+    class Options(ConnectionOptions):
+        many: WholeNumber = Field(default=1, ge=0, title="L", description="D.")
+
+    assert list(form_fields(Options)) == ["many", *ConnectionOptions.model_fields]
+    assert form_fields(Options)["many"] == {
         "label": "L",
         "description": "D.",
         "schema": {"type": ["integer", "null"], "default": 1, "minimum": 0},

@@ -80,14 +80,14 @@ def test_the_form_offers_each_credential():
 @pytest.mark.parametrize("credential", CREDENTIALS)
 def test_a_credential_needs_only_what_it_uses(credential):
     made = made_with(credential)
-    assert made.settings.options["credential"] == credential
+    assert made.settings.options.credential == credential
     assert isinstance(made.credential, EntraID) is (credential != "api_key")
 
 
 def test_the_default_credential_is_what_an_empty_form_means():
-    assert backend().settings.options["credential"] == "default"
+    assert backend().settings.options.credential == "default"
     assert isinstance(backend().credential, EntraID)
-    assert backend().settings.options["scope"] == "https://ai.azure.com/.default"
+    assert backend().settings.options.scope == "https://ai.azure.com/.default"
 
 
 def test_an_api_key_is_a_header_and_needs_no_token():
@@ -111,11 +111,11 @@ def test_the_header_of_openais_beta_is_not_sent(credential):
 @pytest.mark.parametrize(
     ("extra", "key", "words"),
     [
-        ({"credential": "api_key"}, "", "credential 'api_key' needs password too"),
+        ({"credential": "api_key"}, "", "Credential 'api_key' needs password too"),
         (
             {"credential": "client_secret"},
             "",
-            "credential 'client_secret' needs password and tenant_id and client_id too",
+            "Credential 'client_secret' needs password and tenant_id and client_id too",
         ),
         ({"credential": "client_secret", **IDS}, "", "needs password too"),
         ({"credential": "client_secret", "client_id": "c"}, "s3cret", "needs tenant_id too"),
@@ -124,7 +124,7 @@ def test_the_header_of_openais_beta_is_not_sent(credential):
             (
                 extra,
                 "s3cret",
-                f"there is a password, which credential '{kind}' does not use: empty it, or choose",
+                f"There is a password, which credential '{kind}' does not use: empty it, or choose",
             )
             for kind, extra in [
                 ("default", {}),
@@ -133,18 +133,6 @@ def test_the_header_of_openais_beta_is_not_sent(credential):
                     for kind in ("default", "managed_identity", "workload_identity")
                 ],
             ]
-        ],
-        *[
-            ({"authority": bad}, "", "the authority must be an https URL")
-            for bad in (
-                "http://login.microsoftonline.us",
-                "login.microsoftonline.us",
-                "https:",
-                "https://",
-                "https:///tenant",
-                "https://[::1",
-                "ftp://login.microsoftonline.us",
-            )
         ],
     ],
 )
@@ -165,6 +153,18 @@ def test_what_contradicts_itself_is_told_by_its_fields_and_without_the_secret(ex
         ({"credential": "certificate"}, "'credential' that takes one of 'default', 'client_sec"),
         ({"key_header": "bearer"}, "unknown: 'key_header'.*credential"),
         ({"tenant_id": 5}, "'tenant_id'.* text"),
+        *[
+            ({"authority": bad}, "'authority' that is no https URL")
+            for bad in (
+                "http://login.microsoftonline.us",
+                "login.microsoftonline.us",
+                "https:",
+                "https://",
+                "https:///tenant",
+                "https://[::1",
+                "ftp://login.microsoftonline.us",
+            )
+        ],
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(extra, words):
@@ -174,7 +174,7 @@ def test_a_field_that_cannot_be_used_is_named(extra, words):
 
 @pytest.mark.parametrize("authority", ["https://login.microsoftonline.us", "https://h:8443/", ""])
 def test_an_authority_is_an_https_url_or_the_public_cloud(authority):
-    assert backend({"authority": authority}).settings.options["authority"] in {authority, None}
+    assert backend({"authority": authority}).settings.options.authority in {authority, None}
 
 
 def test_the_secret_is_not_shown():

@@ -140,7 +140,7 @@ def test_an_id_that_could_reach_another_path_is_refused_by_name(bad):
 )
 def test_the_headers_are_what_the_connection_says(extra, key, headers):
     assert backend(extra, key=key).headers() == headers
-    assert backend(extra, key=key).auth() is None
+    assert backend(extra, key=key).credential is None
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_the_statuses_are_ours_and_a_new_word_is_not_final(word, final):
 
 @pytest.mark.parametrize("body", [None, [], "x", 5, {}, {"id": "r"}, {"error": {"message": "m"}}])
 def test_what_is_no_response_is_a_value_error(body):
-    with pytest.raises(ValueError, match=r"no response|validation error"):
+    with pytest.raises(ValueError, match=r"no run|validation error"):
         backend().read_run(body)
 
 

@@ -1,6 +1,5 @@
 import json
 import ssl
-from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
@@ -23,7 +22,7 @@ def read(extra=None, **changes) -> Settings:
 
 
 def value_of(settings: Settings, name: str):
-    return settings.options[name] if name in settings.options else getattr(settings, name)
+    return getattr(settings.options, name)
 
 
 def test_an_empty_connection_means_what_its_form_says():
@@ -67,8 +66,9 @@ def test_the_text_of_a_uri_becomes_numbers_and_booleans(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WRITTEN", uri)
     conn = BaseHook.get_connection("written")
     settings = Settings.from_connection(conn, conn.extra_dejson, FORM)
-    assert (settings.timeout, settings.max_retries, settings.verify) == (7.5, 2, False)
-    assert settings.headers == {"a": "b"}
+    options = settings.options
+    assert (options.timeout, options.max_retries, options.verify) == (7.5, 2, False)
+    assert options.headers == {"a": "b"}
     assert settings.call_budget == 22.5
 
 
@@ -194,6 +194,6 @@ def test_a_ca_bundle_that_cannot_be_read_is_named(tmp_path, text):
     bundle = tmp_path / "ca.pem"
     if text is not None:
         bundle.write_text(text)
-    settings = replace(read(), ca_bundle=str(bundle))
+    settings = read().with_options(ca_bundle=str(bundle))
     with pytest.raises(RunsConfigError, match=r"CA bundle.*ca\.pem"):
         settings.ssl_context()

@@ -20,6 +20,7 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.progress import OUTAGE_TOLERANCE
 from airflow_provider_runs.flows.wait import Wait
+from airflow_provider_runs.models import RunRef
 
 NOW = 1_800_000_000.0
 LOG = logging.getLogger("runs.test")
@@ -29,7 +30,7 @@ LOST = httpx.ConnectError("refused")
 
 
 def wait(timeout=600.0, poll_interval=5.0, **changes):
-    return Wait("run_1", "thread_1", NOW, NOW + timeout, poll_interval, **changes)
+    return Wait(RunRef("run_1", "thread_1"), NOW, NOW + timeout, poll_interval, **changes)
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled", "expired", "incomplete"])
@@ -130,10 +131,11 @@ def test_a_timeout_says_what_the_run_was_last_and_how_long_was_waited(
 
 
 def test_a_timeout_counts_from_when_the_task_began_not_the_triggerer(player, backend, run_is):
-    late = Wait("run_1", None, NOW - 3000, NOW + 10, 5.0)
+    late = Wait(RunRef("run_1"), NOW - 3000, NOW + 10, 5.0)
     with pytest.raises(RunTimeout, match="after 3010 s"):
         player.run(
-            wait_for(backend, Wait("run_1", "thread_1", *late_times(late)), LOG), run_is("queued")
+            wait_for(backend, Wait(RunRef("run_1", "thread_1"), *late_times(late)), LOG),
+            run_is("queued"),
         )
 
 
@@ -260,7 +262,7 @@ def test_an_interval_must_be_more_than_nothing(interval):
 
 def test_a_wait_is_plain_json_and_back():
     todo = wait(cancel=True, first_interval=3.0)
-    assert Wait(**todo.to_json()) == todo
+    assert Wait.from_json(todo.to_json()) == todo
 
 
 def test_what_ends_the_wait_is_not_said_to_be_outlived(player, backend, refusal, caplog):
