@@ -52,12 +52,13 @@ async def openai(job: Job) -> AsyncIterator[Watch]:
     from airflow.providers.openai.triggers.openai import OpenAIBatchTrigger
 
     def make(run: int) -> BaseTrigger:
-        return OpenAIBatchTrigger(
+        trigger: BaseTrigger = OpenAIBatchTrigger(
             conn_id="openai_default",
             batch_id=f"batch_{run:06d}",
             poll_interval=job.interval,
             timeout=LONG,
         )
+        return trigger
 
     yield _trigger(make, "success")
 
@@ -69,12 +70,13 @@ async def anthropic(job: Job) -> AsyncIterator[Watch]:
     from airflow.providers.anthropic.triggers.batch import AnthropicBatchTrigger
 
     def make(run: int) -> BaseTrigger:
-        return AnthropicBatchTrigger(
+        trigger: BaseTrigger = AnthropicBatchTrigger(
             conn_id="anthropic_default",
             batch_id=f"msgbatch_{run:06d}",
             poll_interval=job.interval,
             end_time=time.time() + LONG,
         )
+        return trigger
 
     yield _trigger(make, "success")
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,9 +98,9 @@ def assistants(url: str | None) -> Iterator[Stage]:
 @contextlib.contextmanager
 def langgraph(url: str | None) -> Iterator[Stage]:
     """Play on a LangGraph Agent Server, by default on one that is started here."""
-    own = {"dag": "example_langgraph", "conn_id": "runs_langgraph_default"}
+    stage = partial(Stage, dag="example_langgraph", conn_id="runs_langgraph_default")
     if url:
-        yield Stage(url, connection_to("runs_langgraph", url), **own)
+        yield stage(url, connection_to("runs_langgraph", url))
         return
     from dev.agent_server import AgentServer
 
@@ -112,7 +113,7 @@ def langgraph(url: str | None) -> Iterator[Stage]:
 
         conf = {"assistant_id": "sleeper"}
         connection = connection_to("runs_langgraph", server.url)
-        yield Stage(server.url, connection, **own, conf=conf, ask=ask)
+        yield stage(server.url, connection, conf=conf, ask=ask)
 
 
 BACKENDS = {"assistants": assistants, "langgraph": langgraph}

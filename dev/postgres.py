@@ -111,7 +111,7 @@ class Postgres:
 
     # -- inside
 
-    def _connect(self) -> Any:
+    def _connect(self) -> psycopg2.extensions.connection:
         return psycopg2.connect(
             host=LOOPBACK, port=self._port, user=ROLE, dbname=DATABASE, connect_timeout=5
         )
