@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow.triggers.base import BaseTrigger
 
-    from benchmarks.watcher import Job
+    from benchmarks.jobs import Job
 
     Watch = Callable[[int], Awaitable[None]]
     Contender = Callable[[Job], AbstractAsyncContextManager[Watch]]

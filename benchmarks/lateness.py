@@ -40,8 +40,8 @@ LOG_LINE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A wait for one run.
+class WatchedRun:
+    """A run, and how its end is waited for.
 
     :param run_id: the run.
     :param thread_id: its thread, which has no other run.
@@ -74,9 +74,9 @@ def measure(home: str) -> Iterator[Line]:
             ("CancelRunOperator", "cancelling_for", "/cancel", _in_threads(_cancel)),
             ("RunStatusTrigger", "runs_for", "", _on_event_loop),
         ):
-            jobs = _create_runs(url, setting)
-            seen = wait(jobs)
-            yield from _lines(name, jobs, seen, _read(log, jobs, last_post))
+            runs = _create_runs(url, setting)
+            seen = wait(runs)
+            yield from _lines(name, runs, seen, _read(log, runs, last_post))
 
 
 @contextmanager
@@ -95,8 +95,8 @@ def _server(log: Path) -> Iterator[tuple[str, str]]:
             process.terminate()
 
 
-def _create_runs(url: str, setting: str) -> list[Job]:
-    jobs = []
+def _create_runs(url: str, setting: str) -> list[WatchedRun]:
+    runs = []
     with httpx.Client(
         base_url=url, headers={"Authorization": "Bearer any"}, trust_env=False
     ) as http:
@@ -109,56 +109,56 @@ def _create_runs(url: str, setting: str) -> list[Job]:
                     "metadata": {"runs_for": "inf", setting: str(lasts)},
                 }
                 run = http.post(f"/threads/{thread_id}/runs", json=body).raise_for_status().json()
-                jobs.append(Job(run["id"], thread_id, interval, lasts))
-    return jobs
+                runs.append(WatchedRun(run["id"], thread_id, interval, lasts))
+    return runs
 
 
-def _in_threads(wait: Callable[[Job], None]) -> Callable[[list[Job]], list[float]]:
-    def timed(job: Job) -> float:
-        wait(job)
+def _in_threads(wait: Callable[[WatchedRun], None]) -> Callable[[list[WatchedRun]], list[float]]:
+    def timed(run: WatchedRun) -> float:
+        wait(run)
         return time.time()
 
-    def wait_for_all(jobs: list[Job]) -> list[float]:
-        with ThreadPoolExecutor(len(jobs)) as pool:
-            return list(pool.map(timed, jobs))
+    def wait_for_all(runs: list[WatchedRun]) -> list[float]:
+        with ThreadPoolExecutor(len(runs)) as pool:
+            return list(pool.map(timed, runs))
 
     return wait_for_all
 
 
-def _wait_for_run(job: Job) -> None:
+def _wait_for_run(run: WatchedRun) -> None:
     from airflow_provider_runs.hooks import RunsHook
 
-    RunsHook().wait_for_run(job.run_id, job.thread_id, poll_interval=job.poll_interval)
+    RunsHook().wait_for_run(run.run_id, run.thread_id, poll_interval=run.poll_interval)
 
 
-def _cancel(job: Job) -> None:
+def _cancel(run: WatchedRun) -> None:
     from airflow_provider_runs.operators import CancelRunOperator
 
     CancelRunOperator(
-        task_id=job.run_id,
-        run_id=job.run_id,
-        thread_id=job.thread_id,
-        poll_interval=job.poll_interval,
+        task_id=run.run_id,
+        run_id=run.run_id,
+        thread_id=run.thread_id,
+        poll_interval=run.poll_interval,
         deferrable=False,
     ).execute({})
 
 
-def _on_event_loop(jobs: list[Job]) -> list[float]:
+def _on_event_loop(runs: list[WatchedRun]) -> list[float]:
     from airflow_provider_runs.triggers import RunStatusTrigger
 
-    async def timed(job: Job) -> float:
+    async def timed(run: WatchedRun) -> float:
         trigger = RunStatusTrigger(
-            run_id=job.run_id,
-            thread_id=job.thread_id,
+            run_id=run.run_id,
+            thread_id=run.thread_id,
             deadline=time.time() + 60,
-            poll_interval=job.poll_interval,
+            poll_interval=run.poll_interval,
         )
         async for _ in trigger.run():
             pass
         return time.time()
 
     async def wait_for_all() -> list[float]:
-        return await asyncio.gather(*map(timed, jobs))
+        return await asyncio.gather(*map(timed, runs))
 
     return asyncio.run(wait_for_all())
 
@@ -175,13 +175,13 @@ class _Talk:
     looks: list[float] = field(default_factory=list)
 
 
-def _read(log: Path, jobs: list[Job], last_post: str) -> dict[str, _Talk]:
+def _read(log: Path, runs: list[WatchedRun], last_post: str) -> dict[str, _Talk]:
     """Return what the server logged, by thread.
 
     :param last_post: how the path of the request ends that sets a run's end.
     """
-    lasts = {job.thread_id: job.lasts for job in jobs}
-    talks = {job.thread_id: _Talk() for job in jobs}
+    lasts = {run.thread_id: run.lasts for run in runs}
+    talks = {run.thread_id: _Talk() for run in runs}
     for found in LOG_LINE.finditer(log.read_text()):
         talk = talks.get(found["thread"])
         if talk is None:  # of another way to wait
@@ -195,13 +195,13 @@ def _read(log: Path, jobs: list[Job], last_post: str) -> dict[str, _Talk]:
 
 
 def _lines(
-    name: str, jobs: list[Job], seen: list[float], talks: dict[str, _Talk]
+    name: str, runs: list[WatchedRun], seen: list[float], talks: dict[str, _Talk]
 ) -> Iterator[Line]:
     for interval in POLL_INTERVALS:
         ends = [
-            (talks[job.thread_id], at)
-            for job, at in zip(jobs, seen, strict=True)
-            if job.poll_interval == interval
+            (talks[run.thread_id], at)
+            for run, at in zip(runs, seen, strict=True)
+            if run.poll_interval == interval
         ]
         late = [at - talk.ends_at for talk, at in ends]
         exact = [1 + math.ceil((talk.ends_at - talk.looks[0]) / interval) for talk, _ in ends]

@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.jobs import Job, Measured
 from benchmarks.line import Line
 from benchmarks.processes import read_line, running, server, start
-from benchmarks.watcher import Job, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
