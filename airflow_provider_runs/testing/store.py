@@ -14,7 +14,7 @@ from airflow_provider_runs.testing.views import ThreadView
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow_provider_runs.testing.dialects.base import Dialect
+    from airflow_provider_runs.testing.rules import Rules
     from airflow_provider_runs.testing.scripts import RunScript
     from airflow_provider_runs.testing.views import RunView
 
@@ -30,19 +30,19 @@ class _Thread:
 class Store:
     """Everything the server remembers; its methods may be called from any thread.
 
-    Methods that take an id raise the :class:`ApiError` that the dialect has for one that is
+    Methods that take an id raise the :class:`ApiError` that the rules have for one that is
     malformed or not there. Where they take a run's and a thread's, the run must be the thread's.
 
-    :param dialect: makes ids, and finds the words of refusals
+    :param rules: makes ids, and finds the words of refusals
     :param clock: returns the present time in epoch seconds
     :param script: of runs for which no other was given
     :param thread_lock: whether an active run blocks its thread
     """
 
     def __init__(
-        self, dialect: Dialect, *, clock: Callable[[], float], script: RunScript, thread_lock: bool
+        self, rules: Rules, *, clock: Callable[[], float], script: RunScript, thread_lock: bool
     ) -> None:
-        self._dialect = dialect
+        self._rules = rules
         self._clock = clock
         self._script = script
         self._thread_lock = thread_lock
@@ -62,14 +62,14 @@ class Store:
 
         :param thread_id: its id; default: a new one
         """
-        thread_id = thread_id or self._dialect.new_id("thread")
+        thread_id = thread_id or self._rules.new_id("thread")
         with self._lock:
             self._threads[thread_id] = _Thread(thread_id, self._clock(), metadata)
             return self.thread(thread_id)
 
     def has_thread(self, thread_id: str) -> bool:
         """Return whether there is a thread of this id."""
-        self._dialect.check_id("thread", thread_id)
+        self._rules.check_id("thread", thread_id)
         return thread_id in self._threads
 
     def thread(self, thread_id: str) -> ThreadView:
@@ -120,16 +120,16 @@ class Store:
             if thread is not None and (alone or self._thread_lock):
                 active = self._view(thread).active_run
                 if active is not None:
-                    raise self._dialect.blocked(thread.id, active.id)
+                    raise self._rules.blocked(thread.id, active.id)
             queued = self._queued[0] if self._queued else self._script
             try:
                 chosen = (script or queued).overridden_by(fields["metadata"])
             except (TypeError, ValueError) as error:
-                raise self._dialect.invalid("metadata", f"Invalid 'metadata': {error}") from error
+                raise self._rules.invalid("metadata", f"Invalid 'metadata': {error}") from error
             if script is None and self._queued:
                 self._queued.popleft()
             now = self._clock()
-            run = ScriptedRun(self._dialect.new_id("run"), thread_id, chosen, fields, now)
+            run = ScriptedRun(self._rules.new_id("run"), thread_id, chosen, fields, now)
             self._runs[run.id] = run
             if thread is not None:
                 thread.runs[run.id] = run
@@ -174,7 +174,7 @@ class Store:
 
     def _thread(self, thread_id: str) -> _Thread:
         if not self.has_thread(thread_id):
-            raise self._dialect.missing("thread", thread_id)
+            raise self._rules.missing("thread", thread_id)
         return self._threads[thread_id]
 
     def _view(self, thread: _Thread) -> ThreadView:
@@ -185,11 +185,11 @@ class Store:
     def _run(self, run_id: str, thread_id: str | None = None) -> ScriptedRun:
         if thread_id is not None:
             self._thread(thread_id)
-        self._dialect.check_id("run", run_id)
+        self._rules.check_id("run", run_id)
         run = self._runs.get(run_id)
         if run and thread_id in {None, run.thread_id} and self._is_there(run, self._clock()):
             return run
-        raise self._dialect.missing("run", run_id)
+        raise self._rules.missing("run", run_id)
 
     def _is_there(self, run: ScriptedRun, now: float) -> bool:
-        return run.status(now) != GONE and not self._dialect.has_forgotten(run.view(now), now)
+        return run.status(now) != GONE and not self._rules.has_forgotten(run.view(now), now)

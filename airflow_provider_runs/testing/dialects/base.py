@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_runs.testing.errors import ApiError
+from airflow_provider_runs.testing.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Dialect(ABC):
+class Dialect(Rules):
     """One way to speak of runs. The fields of its subclasses are what differs between servers."""
 
     name: ClassVar[str]
@@ -53,21 +54,6 @@ class Dialect(ABC):
     @abstractmethod
     def run_json(self, run: RunView) -> dict[str, Any]:
         """Return a run's JSON; it may share parts with the run."""
-
-    @abstractmethod
-    def new_id(self, kind: str) -> str:
-        """Return a fresh id.
-
-        :param kind: ``thread`` or ``run``
-        """
-
-    @abstractmethod
-    def check_id(self, kind: str, value: str) -> None:
-        """Raise :class:`ApiError` for an id that cannot be one of its kind."""
-
-    @abstractmethod
-    def missing(self, kind: str, value: str) -> ApiError:
-        """Return the error for an id that is not there."""
 
     @abstractmethod
     def no_route(self, status: int, method: str, path: str) -> ApiError:
