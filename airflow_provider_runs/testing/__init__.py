@@ -25,9 +25,9 @@ from airflow_provider_runs.testing.dialects.langgraph import LangGraph
 from airflow_provider_runs.testing.dialects.responses import Responses
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.faults import Fault
+from airflow_provider_runs.testing.request_log import RecordedRequest
 from airflow_provider_runs.testing.scripts import RunScript
 from airflow_provider_runs.testing.server import RunServer
-from airflow_provider_runs.testing.traffic import RecordedRequest
 
 __all__ = [
     "ApiError",

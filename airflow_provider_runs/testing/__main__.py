@@ -73,7 +73,7 @@ def _greeting(server: RunServer) -> str:
         shlex.join(
             ["curl", "-H", f"Authorization: Bearer {key}", "--json", body, server.base_url + path]
         )
-        for path, body in server.dialect.first_steps
+        for path, body in server.dialect.start_requests
     ]
     lines = [
         f"Run server at {server.url} (Ctrl-C stops it)",

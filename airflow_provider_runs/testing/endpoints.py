@@ -1,4 +1,4 @@
-"""What a dialect's endpoints are, and what they are called with."""
+"""What a dialect's endpoints are: the requests they get and the replies they give."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.store import Store
 
+#: Key of the ASGI state under which an endpoint leaves what it did, for the request log.
 EFFECTS = "effects"
-"""Key of the ASGI state under which an endpoint leaves what it did, for the record."""
 
 
-class Call:
-    """One request to an endpoint.
+class ServedRequest:
+    """One request, as an endpoint gets it; ``request["run_id"]`` is a parameter of its path.
 
-    :param request: the request
-    :param content: its body
-    :param store: what the server remembers
+    :param request: the request.
+    :param content: its body.
+    :param store: what the server remembers.
     """
 
     def __init__(self, request: Request, content: bytes, store: Store) -> None:
@@ -39,33 +39,35 @@ class Call:
         return self._parameters[name]
 
     def json(self) -> object:
-        """Return what the body says; an empty object without one.
+        """Return the decoded body; an empty object without one.
 
-        :raises ValueError: for a body that is not JSON
+        :raises ValueError: if the body is no JSON.
         """
         return json.loads(self.content or b"{}")
 
-    def created(self, run_id: str) -> None:
+    def record_creation(self, run_id: str) -> None:
         """Have it recorded that the request created a run."""
         self._state[EFFECTS] = {"run_id": run_id}
 
-    def cancelled(self, run_id: str) -> None:
+    def record_cancel(self, run_id: str) -> None:
         """Have it recorded that the request cancelled a run, maybe one of several."""
         effects = self._state.setdefault(EFFECTS, {"cancelled": ()})
         effects["cancelled"] += (run_id,)
 
 
-Answer = Response | dict[str, Any] | list[dict[str, Any]]
-"""What an endpoint returns: an answer, or what to send as JSON with a 200."""
+#: What an endpoint returns: a whole response, or what to send as JSON with a 200.
+Reply = Response | dict[str, Any] | list[dict[str, Any]]
 
-Handler = Callable[[Call], Awaitable[Answer]]
+Handler = Callable[[ServedRequest], Awaitable[Reply]]
 
 
 class Endpoint(NamedTuple):
     """One method of one path.
 
-    :param path: template of the path, without the dialect's prefix
-    :param is_open: whether it asks for no key
+    :param method: the HTTP method.
+    :param path: template of the path, without the dialect's prefix.
+    :param handler: answers its requests.
+    :param is_open: whether it asks for no key.
     """
 
     method: str

@@ -45,7 +45,7 @@ class Fault:
 
 
 @dataclass
-class _Rule:
+class _PlannedFault:
     fault: Fault
     method: str | None
     path: str | re.Pattern[str] | None
@@ -63,7 +63,7 @@ class FaultPlan:
     """The faults to come; may be used from any thread."""
 
     def __init__(self) -> None:
-        self._rules: list[_Rule] = []
+        self._planned: list[_PlannedFault] = []
         self._lock = threading.Lock()
 
     def add(
@@ -76,7 +76,7 @@ class FaultPlan:
         """Plan a fault; see :meth:`RunServer.fault`."""
         left = math.inf if times is None else times
         with self._lock:
-            self._rules.append(_Rule(fault, method, path, left))
+            self._planned.append(_PlannedFault(fault, method, path, left))
 
     def take(self, method: str, *paths: str) -> Fault:
         """Use up and return the fault that a request gets; a harmless one if none is due.
@@ -84,13 +84,13 @@ class FaultPlan:
         :param paths: the path in each form by which it may be known
         """
         with self._lock:
-            for rule in self._rules:
-                if rule.left > 0 and any(rule.matches(method, path) for path in paths):
-                    rule.left -= 1
-                    return rule.fault
+            for planned in self._planned:
+                if planned.left > 0 and any(planned.matches(method, path) for path in paths):
+                    planned.left -= 1
+                    return planned.fault
         return Fault()
 
     def clear(self) -> None:
         """Forget all faults."""
         with self._lock:
-            self._rules.clear()
+            self._planned.clear()

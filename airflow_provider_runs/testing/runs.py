@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.testing.errors import ApiError
-from airflow_provider_runs.testing.scripts import FINAL, GONE, RunScript, Step
+from airflow_provider_runs.testing.scripts import FINAL, GONE, Phase, RunScript
 from airflow_provider_runs.testing.views import RunView
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ _SERVER_ERROR = {"code": "server_error", "message": "Sorry, something went wrong
 class ScriptedRun:
     """A run whose status follows from its script and the time.
 
-    Nothing runs in the background: the steps to come are written down, every intervention
-    rewrites those still ahead, and the status is the last step reached. Each method takes the
+    Nothing runs in the background: the phases to come are written down, every intervention
+    rewrites those still ahead, and the status is the last phase reached. Each method takes the
     present time, ``now``, in epoch seconds.
 
     :param run_id: its id
@@ -41,8 +41,8 @@ class ScriptedRun:
         self.thread_id = thread_id
         self._script = script
         self._fields = fields
-        self._steps = script.plan(now)
-        self._expires_at = script.expires_at(self._steps)
+        self._phases = script.plan(now)
+        self._expires_at = script.expires_at(self._phases)
         function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
         call_id = f"call_{secrets.token_hex(12)}"
         default_call = {"id": call_id, "type": "function", "function": function}
@@ -68,8 +68,8 @@ class ScriptedRun:
         ended = now + self._script.cancelling_for
         self._go(
             now,
-            Step(now, "cancelling"),
-            Step(ended, GONE if rollback else self._script.cancel_ends),
+            Phase(now, "cancelling"),
+            Phase(ended, GONE if rollback else self._script.cancel_ends),
         )
         return True
 
@@ -88,7 +88,7 @@ class ScriptedRun:
             message = f"Expected tool outputs for call_ids {expected}, got {given}."
             raise ApiError(400, message, param="tool_outputs")
         ended = now + self._script.runs_for
-        self._go(now, Step(now, "in_progress"), Step(ended, "completed"))
+        self._go(now, Phase(now, "in_progress"), Phase(ended, "completed"))
 
     def end(self, status: str, last_error: dict[str, Any] | None, now: float) -> None:
         """Make the run final, whatever it was doing.
@@ -100,25 +100,25 @@ class ScriptedRun:
         if status not in FINAL:
             raise ValueError(f"{status!r} is not a final status: {', '.join(sorted(FINAL))}")
         self._last_error = last_error
-        self._go(now, Step(now, status))
+        self._go(now, Phase(now, status))
 
     def view(self, now: float) -> RunView:
         """Return the run as it is."""
-        steps = self._reached(now)
-        why = self._script.last_error or _SERVER_ERROR if steps[-1].status == "failed" else None
+        phases = self._reached(now)
+        why = self._script.last_error or _SERVER_ERROR if phases[-1].status == "failed" else None
         return RunView(
             id=self.id,
             thread_id=self.thread_id,
-            steps=steps,
+            phases=phases,
             fields=self._fields,
             expires_at=self._expires_at,
             last_error=self._last_error or why,
             tool_calls=self._tool_calls,
         )
 
-    def _reached(self, now: float) -> list[Step]:
-        # The first step counts even when the clock was set back since the run was created.
-        return [step for step in self._steps if step.at <= now] or self._steps[:1]
+    def _reached(self, now: float) -> list[Phase]:
+        # The first phase counts even when the clock was set back since the run was created.
+        return [phase for phase in self._phases if phase.at <= now] or self._phases[:1]
 
-    def _go(self, now: float, *steps: Step) -> None:
-        self._steps = [*self._reached(now), *steps]
+    def _go(self, now: float, *phases: Phase) -> None:
+        self._phases = [*self._reached(now), *phases]

@@ -25,7 +25,7 @@ _OVERRIDES: dict[str, Callable[[str], Any]] = {
 _PATH = {"queued_for", "runs_for", "ends"}
 
 
-class Step(NamedTuple):
+class Phase(NamedTuple):
     """One status and the moment (epoch seconds, ``inf`` for never) at which a run takes it."""
 
     at: float
@@ -97,26 +97,28 @@ class RunScript:
             changes["timeline"] = None
         return replace(self, **changes)
 
-    def plan(self, created: float) -> list[Step]:
-        """Return the steps of a run that nobody touches.
+    def plan(self, created: float) -> list[Phase]:
+        """Return the phases of a run that nobody touches.
 
         :param created: when the run is created, epoch seconds
         """
         if self.timeline is not None:
-            steps, at = [], created
+            phases, at = [], created
             for status, seconds in self.timeline:
-                steps.append(Step(at, status))
+                phases.append(Phase(at, status))
                 at += seconds
-            return steps
+            return phases
         started = created + self.queued_for
         ended = started + self.runs_for
-        steps = [Step(created, "queued"), Step(started, "in_progress"), Step(ended, self.ends)]
+        phases = [Phase(created, "queued"), Phase(started, "in_progress"), Phase(ended, self.ends)]
         if self.ends == "requires_action":
-            steps.append(Step(max(ended, started + self.expires_after), "expired"))
-        return steps
+            phases.append(Phase(max(ended, started + self.expires_after), "expired"))
+        return phases
 
-    def expires_at(self, steps: Sequence[Step]) -> int | None:
-        """Return when a run with these steps expires, in epoch seconds; None for never."""
-        started = next((step.at for step in steps if step.status == "in_progress"), steps[0].at)
+    def expires_at(self, phases: Sequence[Phase]) -> int | None:
+        """Return when a run with these phases expires, in epoch seconds; None for never."""
+        started = next(
+            (phase.at for phase in phases if phase.status == "in_progress"), phases[0].at
+        )
         expires = started + self.expires_after
         return int(expires) if math.isfinite(expires) else None

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_runs.testing.control import RunControl
 from airflow_provider_runs.testing.dialects import dialect_of
 from airflow_provider_runs.testing.faults import FaultPlan
-from airflow_provider_runs.testing.gate import Gate
+from airflow_provider_runs.testing.http_server import HOST, HttpServer
+from airflow_provider_runs.testing.middleware import FaultMiddleware
 from airflow_provider_runs.testing.paths import Paths
-from airflow_provider_runs.testing.routes import application
+from airflow_provider_runs.testing.request_log import RequestLog
+from airflow_provider_runs.testing.routes import make_application
 from airflow_provider_runs.testing.scripts import RunScript
-from airflow_provider_runs.testing.service import HOST, Service
 from airflow_provider_runs.testing.store import Store
-from airflow_provider_runs.testing.traffic import Traffic
 
 if TYPE_CHECKING:
     import re
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.dialects.base import Dialect
     from airflow_provider_runs.testing.faults import Fault
-    from airflow_provider_runs.testing.traffic import RecordedRequest
+    from airflow_provider_runs.testing.request_log import RecordedRequest
 
 
 class RunServer(RunControl):
@@ -65,16 +65,16 @@ class RunServer(RunControl):
         self._api_key = api_key
         paths = Paths(spoken.prefixes, spoken.run_path)
         self._faults = FaultPlan()
-        self._traffic = Traffic(paths)
-        gate = Gate(
-            application(spoken, store, api_key),
+        self._request_log = RequestLog(paths)
+        app = FaultMiddleware(
+            make_application(spoken, store, api_key),
             paths=paths,
             refusal=spoken.refusal,
             faults=self._faults,
-            traffic=self._traffic,
+            request_log=self._request_log,
             clock=clock,
         )
-        self._service = Service(gate)
+        self._http = HttpServer(app)
 
     def __enter__(self) -> Self:
         self.start()
@@ -88,11 +88,11 @@ class RunServer(RunControl):
 
         :raises OSError: when the port is taken
         """
-        self._port = self._service.start(self._port)
+        self._port = self._http.start(self._port)
 
     def stop(self) -> None:
         """Hang up on all clients at once; nothing happens if it is stopped already."""
-        self._service.stop()
+        self._http.stop()
 
     @property
     def port(self) -> int:
@@ -137,7 +137,7 @@ class RunServer(RunControl):
     @property
     def requests(self) -> list[RecordedRequest]:
         """All requests so far, in order of arrival."""
-        return self._traffic.requests()
+        return self._request_log.requests()
 
     def accepted_cancels(self, run_id: str | None = None) -> int:
         """Return how many cancels took effect; for one run, or for all of them."""

@@ -10,7 +10,7 @@ from airflow_provider_runs.testing.scripts import FINAL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_runs.testing.scripts import Step
+    from airflow_provider_runs.testing.scripts import Phase
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class RunView:
 
     :param id: its id
     :param thread_id: its thread; None where the dialect has none
-    :param steps: what it has been through, from its creation on; the last one is its status
+    :param phases: what it has been through, from its creation on; the last one is its status
     :param fields: what its creator may set, with the dialect's defaults for the rest
     :param expires_at: when it expires if it goes on waiting; None for never
     :param last_error: why it failed; None if it did not
@@ -28,7 +28,7 @@ class RunView:
 
     id: str
     thread_id: str | None
-    steps: Sequence[Step]
+    phases: Sequence[Phase]
     fields: Mapping[str, Any]
     expires_at: int | None
     last_error: dict[str, Any] | None
@@ -37,7 +37,7 @@ class RunView:
     @property
     def status(self) -> str:
         """The status, in the script's words."""
-        return self.steps[-1].status
+        return self.phases[-1].status
 
     @property
     def is_active(self) -> bool:
@@ -47,17 +47,17 @@ class RunView:
     @property
     def created_at(self) -> float:
         """When it was created."""
-        return self.steps[0].at
+        return self.phases[0].at
 
     @property
     def started_at(self) -> float | None:
         """When it was first in progress; None if it never was."""
-        return next((step.at for step in self.steps if step.status == "in_progress"), None)
+        return next((phase.at for phase in self.phases if phase.status == "in_progress"), None)
 
     @property
     def updated_at(self) -> float:
         """When it took its status."""
-        return self.steps[-1].at
+        return self.phases[-1].at
 
 
 @dataclass(frozen=True)

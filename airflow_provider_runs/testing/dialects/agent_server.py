@@ -20,7 +20,7 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
     from airflow_provider_runs.testing.views import RunView
 
 _KWARGS = ("input", "command", "config", "context")
@@ -37,7 +37,7 @@ class AgentServer(Dialect):
         "kwargs": {},
         "multitask_strategy": "enqueue",
     }
-    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+    start_requests: ClassVar[Sequence[tuple[str, str]]] = (
         ("/threads", "{}"),
         ("/threads/THREAD_ID/runs", '{"assistant_id": "agent", "input": {}}'),
     )
@@ -59,9 +59,9 @@ class AgentServer(Dialect):
             Endpoint("DELETE", run, self.delete_run),
         ]
 
-    def check(self, call: Call, api_key: str | None) -> None:
+    def check_request(self, request: ServedRequest, api_key: str | None) -> None:
         """Ask for the server's key, if it has one."""
-        key = key_of(call, "x-api-key")
+        key = key_of(request, "x-api-key")
         if api_key is not None and not key:
             raise ApiError(403, "Missing authentication headers")
         if api_key not in {None, key}:
@@ -94,35 +94,37 @@ class AgentServer(Dialect):
         """Return what Starlette says, on which the real server is built as well."""
         return ApiError(status, "Not Found" if status == 404 else "Method Not Allowed")
 
-    async def get_ok(self, _call: Call) -> Answer:
+    async def get_ok(self, _request: ServedRequest) -> Reply:
         """Return that the server is well."""
         return {"ok": True}
 
-    async def get_info(self, _call: Call) -> Answer:
+    async def get_info(self, _request: ServedRequest) -> Reply:
         """Return the version of the server that this one imitates."""
         return {"version": "0.16.7", "flags": {"assistants": True, "crons": False}}
 
-    async def search_assistants(self, call: Call) -> Answer:
+    async def search_assistants(self, request: ServedRequest) -> Reply:
         """Return the one assistant that every server has."""
-        return _page([assistant_json("agent", call.store.now())], self._numbers(self.body(call)))
+        return _page(
+            [assistant_json("agent", request.store.now())], self._numbers(self.body(request))
+        )
 
-    async def create_thread(self, call: Call) -> Answer:
+    async def create_thread(self, request: ServedRequest) -> Reply:
         """Add a thread; one that exists is an error, or is returned if the body says so."""
-        body = self.body(call)
+        body = self.body(request)
         thread_id = body.get("thread_id")
-        if thread_id is not None and call.store.has_thread(self.text(body, "thread_id")):
+        if thread_id is not None and request.store.has_thread(self.text(body, "thread_id")):
             if body.get("if_exists") != "do_nothing":
                 raise ApiError(409, f"Thread with ID {thread_id} already exists")
-            return thread_json(call.store.thread(thread_id))
-        return thread_json(call.store.create_thread(self.metadata(body), thread_id))
+            return thread_json(request.store.thread(thread_id))
+        return thread_json(request.store.create_thread(self.metadata(body), thread_id))
 
-    async def search_threads(self, call: Call) -> Answer:
+    async def search_threads(self, request: ServedRequest) -> Reply:
         """Return the threads that have all that the body asks for, the last changed first."""
-        body = self.body(call)
+        body = self.body(request)
         numbers, status = self._numbers(body), body.get("status")
         ids = None if body.get("ids") is None else self.ids("thread", body["ids"])
         metadata = self.metadata(body).items()
-        newest_first = call.store.threads()[::-1]
+        newest_first = request.store.threads()[::-1]
         newest_first.sort(key=lambda thread: thread.updated_at, reverse=True)
         found = [
             thread
@@ -133,42 +135,42 @@ class AgentServer(Dialect):
         ]
         return _page(found, numbers)
 
-    async def get_thread(self, call: Call) -> Answer:
+    async def get_thread(self, request: ServedRequest) -> Reply:
         """Return a thread."""
-        return thread_json(call.store.thread(call["thread_id"]))
+        return thread_json(request.store.thread(request["thread_id"]))
 
-    async def delete_thread(self, call: Call) -> Answer:
+    async def delete_thread(self, request: ServedRequest) -> Reply:
         """Forget a thread and its runs."""
-        call.store.delete_thread(call["thread_id"])
+        request.store.delete_thread(request["thread_id"])
         return Response(status_code=204)
 
-    async def create_run(self, call: Call) -> Answer:
+    async def create_run(self, request: ServedRequest) -> Reply:
         """Add a run, and its thread if the body says so."""
-        thread_id, body = call["thread_id"], self.body(call)
+        thread_id, body = request["thread_id"], self.body(request)
         self.text(body, "assistant_id")
         kwargs = {name: body[name] for name in _KWARGS if name in body}
         fields = self.run_fields({**body, "kwargs": kwargs})
-        if body.get("if_not_exists") == "create" and not call.store.has_thread(thread_id):
-            call.store.create_thread({}, thread_id)
+        if body.get("if_not_exists") == "create" and not request.store.has_thread(thread_id):
+            request.store.create_thread({}, thread_id)
         alone = fields["multitask_strategy"] == "reject"
-        run = call.store.create_run(thread_id, fields, alone=alone)
-        call.created(run.id)
+        run = request.store.create_run(thread_id, fields, alone=alone)
+        request.record_creation(run.id)
         return run_json(run)
 
-    async def list_runs(self, call: Call) -> Answer:
+    async def list_runs(self, request: ServedRequest) -> Reply:
         """Return a page of a thread's runs, the newest first."""
-        runs = [run_json(run) for run in reversed(call.store.thread(call["thread_id"]).runs)]
-        status = call.query.get("status")
+        runs = [run_json(run) for run in reversed(request.store.thread(request["thread_id"]).runs)]
+        status = request.query.get("status")
         chosen = [run for run in runs if status in {None, run["status"]}]
-        return _page(chosen, self._numbers(call.query))
+        return _page(chosen, self._numbers(request.query))
 
-    async def get_run(self, call: Call) -> Answer:
+    async def get_run(self, request: ServedRequest) -> Reply:
         """Return a run."""
-        return run_json(call.store.run(call["run_id"], call["thread_id"]))
+        return run_json(request.store.run(request["run_id"], request["thread_id"]))
 
-    async def delete_run(self, call: Call) -> Answer:
+    async def delete_run(self, request: ServedRequest) -> Reply:
         """Forget a run."""
-        call.store.delete_run(call["run_id"], call["thread_id"])
+        request.store.delete_run(request["run_id"], request["thread_id"])
         return Response(status_code=204)
 
     def ids(self, kind: str, value: object) -> list[str]:

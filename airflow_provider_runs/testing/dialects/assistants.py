@@ -18,7 +18,7 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
     from airflow_provider_runs.testing.views import RunView
 
 
@@ -43,7 +43,7 @@ class Assistants(OpenAI):
         "parallel_tool_calls": True,
         "response_format": "auto",
     }
-    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+    start_requests: ClassVar[Sequence[tuple[str, str]]] = (
         ("/threads", "{}"),
         ("/threads/THREAD_ID/runs", '{"assistant_id": "asst_1"}'),
     )
@@ -80,68 +80,68 @@ class Assistants(OpenAI):
         """Return what OpenAI says."""
         return ApiError(404, f"No {kind} found with id '{value}'.")
 
-    async def list_assistants(self, call: Call) -> Answer:
+    async def list_assistants(self, request: ServedRequest) -> Reply:
         """Return an empty list: enough to try a key on."""
-        return list_page([], call.query)
+        return list_page([], request.query)
 
-    async def create_thread(self, call: Call) -> Answer:
+    async def create_thread(self, request: ServedRequest) -> Reply:
         """Add a thread."""
-        return thread_json(call.store.create_thread(self.metadata(self.body(call))))
+        return thread_json(request.store.create_thread(self.metadata(self.body(request))))
 
-    async def get_thread(self, call: Call) -> Answer:
+    async def get_thread(self, request: ServedRequest) -> Reply:
         """Return a thread."""
-        return thread_json(call.store.thread(call["thread_id"]))
+        return thread_json(request.store.thread(request["thread_id"]))
 
-    async def delete_thread(self, call: Call) -> Answer:
+    async def delete_thread(self, request: ServedRequest) -> Reply:
         """Forget a thread and its runs."""
-        thread_id = call["thread_id"]
-        call.store.delete_thread(thread_id)
+        thread_id = request["thread_id"]
+        request.store.delete_thread(thread_id)
         return {"id": thread_id, "object": "thread.deleted", "deleted": True}
 
-    async def create_message(self, call: Call) -> Answer:
+    async def create_message(self, request: ServedRequest) -> Reply:
         """Return a message; it is not kept, as nothing reads it."""
-        thread_id = call["thread_id"]
-        blocking = call.store.blocking_run(thread_id)
+        thread_id = request["thread_id"]
+        blocking = request.store.blocking_run(thread_id)
         if blocking is not None:
             raise ApiError(
                 400, f"Can't add messages to {thread_id} while a run {blocking.id} is active."
             )
-        body = self.body(call)
+        body = self.body(request)
         content, role = self.text(body, "content"), self.text(body, "role")
-        message_id, now, metadata = new_id("msg"), call.store.now(), body.get("metadata") or {}
+        message_id, now, metadata = new_id("msg"), request.store.now(), body.get("metadata") or {}
         return message_json(message_id, thread_id, role, content, metadata, now)
 
-    async def create_run(self, call: Call) -> Answer:
+    async def create_run(self, request: ServedRequest) -> Reply:
         """Add a run."""
-        call.store.thread(call["thread_id"])
-        body = self.body(call)
+        request.store.thread(request["thread_id"])
+        body = self.body(request)
         self.text(body, "assistant_id")
-        run = call.store.create_run(call["thread_id"], self.run_fields(body))
-        call.created(run.id)
+        run = request.store.create_run(request["thread_id"], self.run_fields(body))
+        request.record_creation(run.id)
         return run_json(run)
 
-    async def list_runs(self, call: Call) -> Answer:
+    async def list_runs(self, request: ServedRequest) -> Reply:
         """Return a page of a thread's runs."""
-        runs = call.store.thread(call["thread_id"]).runs
-        return list_page([run_json(run) for run in runs], call.query)
+        runs = request.store.thread(request["thread_id"]).runs
+        return list_page([run_json(run) for run in runs], request.query)
 
-    async def get_run(self, call: Call) -> Answer:
+    async def get_run(self, request: ServedRequest) -> Reply:
         """Return a run."""
-        return run_json(call.store.run(call["run_id"], call["thread_id"]))
+        return run_json(request.store.run(request["run_id"], request["thread_id"]))
 
-    async def cancel_run(self, call: Call) -> Answer:
+    async def cancel_run(self, request: ServedRequest) -> Reply:
         """Cancel a run; a second cancel is refused, like one of a run that has ended."""
-        run, accepted = call.store.cancel_run(call["run_id"], call["thread_id"])
+        run, accepted = request.store.cancel_run(request["run_id"], request["thread_id"])
         if not accepted:
             raise ApiError(400, f"Cannot cancel run with status '{run.status}'.")
-        call.cancelled(run.id)
+        request.record_cancel(run.id)
         return run_json(run)
 
-    async def submit_tool_outputs(self, call: Call) -> Answer:
+    async def submit_tool_outputs(self, request: ServedRequest) -> Reply:
         """Let a run go on that waits for tool outputs."""
-        run = call.store.run(call["run_id"], call["thread_id"])
-        outputs = self.body(call).get("tool_outputs")
+        run = request.store.run(request["run_id"], request["thread_id"])
+        outputs = self.body(request).get("tool_outputs")
         if not isinstance(outputs, list) or not all(isinstance(each, dict) for each in outputs):
             message = "Invalid type for 'tool_outputs': expected an array of objects."
             raise self.invalid("tool_outputs", message, "invalid_type")
-        return run_json(call.store.submit(run.id, call["thread_id"], outputs))
+        return run_json(request.store.submit(run.id, request["thread_id"], outputs))

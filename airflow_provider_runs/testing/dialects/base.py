@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from airflow_provider_runs.testing.endpoints import Call, Endpoint
+    from airflow_provider_runs.testing.endpoints import Endpoint, ServedRequest
     from airflow_provider_runs.testing.views import RunView
 
 
@@ -38,14 +38,14 @@ class Dialect(Rules):
     #: The status for a request that makes no sense.
     invalid_status: ClassVar[int] = 400
     #: The requests that start a run: paths, capitals for what is to be filled in, and bodies.
-    first_steps: ClassVar[Sequence[tuple[str, str]]]
+    start_requests: ClassVar[Sequence[tuple[str, str]]]
 
     @abstractmethod
     def endpoints(self) -> list[Endpoint]:
         """Return what can be called."""
 
     @abstractmethod
-    def check(self, call: Call, api_key: str | None) -> None:
+    def check_request(self, request: ServedRequest, api_key: str | None) -> None:
         """Raise :class:`ApiError` for a call that may not pass, whatever its endpoint.
 
         :param api_key: the server's key; None if it has none
@@ -75,13 +75,13 @@ class Dialect(Rules):
         """Return the error for a parameter that makes no sense."""
         return ApiError(self.invalid_status, message, param=param, code=code)
 
-    def body(self, call: Call) -> dict[str, Any]:
-        """Return the body of a call.
+    def body(self, request: ServedRequest) -> dict[str, Any]:
+        """Return the body of a request.
 
         :raises ApiError: when it is no JSON object
         """
         try:
-            body = call.json()
+            body = request.json()
         except ValueError:
             body = None
         if not isinstance(body, dict):
@@ -123,13 +123,13 @@ class Dialect(Rules):
         return {**self.fields, **known, "metadata": self.metadata(given)}
 
 
-def key_of(call: Call, header: str) -> str:
+def key_of(request: ServedRequest, header: str) -> str:
     """Return the key that a call brings along; an empty one if it brings none.
 
     :param header: where it is when it is not a bearer token
     """
-    scheme, _, key = call.headers.get("authorization", "").partition(" ")
-    return (key if scheme.lower() == "bearer" else call.headers.get(header, "")).strip()
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return (key if scheme.lower() == "bearer" else request.headers.get(header, "")).strip()
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:

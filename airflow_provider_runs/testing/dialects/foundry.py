@@ -11,7 +11,7 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_runs.testing.endpoints import Call
+    from airflow_provider_runs.testing.endpoints import ServedRequest
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class Foundry(Assistants):
     prefixes: ClassVar[Sequence[str]] = ("/api/projects/{project}",)
     base_path: ClassVar[str] = "/api/projects/demo"
     extra: ClassVar[Mapping[str, object]] = {"credential": "api_key"}
-    first_steps: ClassVar[Sequence[tuple[str, str]]] = tuple(
-        (f"{path}?api-version=v1", body) for path, body in Assistants.first_steps
+    start_requests: ClassVar[Sequence[tuple[str, str]]] = tuple(
+        (f"{path}?api-version=v1", body) for path, body in Assistants.start_requests
     )
 
-    def check(self, call: Call, api_key: str | None) -> None:
+    def check_request(self, request: ServedRequest, api_key: str | None) -> None:
         """Ask for a key, and for the API version."""
-        super().check(call, api_key)
-        if not call.query.get("api-version"):
+        super().check_request(request, api_key)
+        if not request.query.get("api-version"):
             message = "The api-version query parameter (?api-version=) is required."
             raise ApiError(400, message, param="api-version", code="MissingApiVersionParameter")

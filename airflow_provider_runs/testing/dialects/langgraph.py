@@ -22,7 +22,7 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
     from airflow_provider_runs.testing.store import Store
     from airflow_provider_runs.testing.views import RunView
 
@@ -77,53 +77,53 @@ class LangGraph(AgentServer):
             return JSONResponse({"error": _reason(status), "message": message}, status)
         return JSONResponse({"detail": message}, status)
 
-    async def cancel_run(self, call: Call) -> Answer:
+    async def cancel_run(self, request: ServedRequest) -> Reply:
         """Cancel a run; with ``wait``, answer once it has ended."""
-        if self.cancel_needs_query and not {"wait", "action"} <= call.query.keys():
+        if self.cancel_needs_query and not {"wait", "action"} <= request.query.keys():
             return PlainTextResponse("Internal Server Error", 500)
-        run, accepted = call.store.cancel_run(
-            call["run_id"], call["thread_id"], rollback=_rolls_back(call)
+        run, accepted = request.store.cancel_run(
+            request["run_id"], request["thread_id"], rollback=_rolls_back(request)
         )
         if not accepted:
             return self._repeated(run)
-        call.cancelled(run.id)
-        if call.query.get("wait", "").lower() in _YES:
-            run = await _ended(run, call.store)
+        request.record_cancel(run.id)
+        if request.query.get("wait", "").lower() in _YES:
+            run = await _ended(run, request.store)
             if self.cancel_answer == "empty":
                 return {}  # what the run has put out
         return self._cancelled(run)
 
-    async def cancel_runs(self, call: Call) -> Answer:
+    async def cancel_runs(self, request: ServedRequest) -> Reply:
         """Cancel those runs of a thread that the body names, or all that have a status."""
         cancels = 0
-        for run in self._chosen(call):
-            _, accepted = call.store.cancel_run(run.id, rollback=_rolls_back(call))
+        for run in self._chosen(request):
+            _, accepted = request.store.cancel_run(run.id, rollback=_rolls_back(request))
             if accepted:
-                call.cancelled(run.id)
+                request.record_cancel(run.id)
                 cancels += 1
         if not cancels and self.repeat_cancel == 404:
             raise self._nothing_to_cancel()
         return Response(status_code=204)
 
-    def _chosen(self, call: Call) -> Sequence[RunView]:
-        body = self.body(call)
+    def _chosen(self, request: ServedRequest) -> Sequence[RunView]:
+        body = self.body(request)
         if body.get("status") is not None:
             status = self.text(body, "status")
             words = {"pending", "running"} if status == "all" else {status}
-            every = [run for thread in call.store.threads() for run in thread.runs]
+            every = [run for thread in request.store.threads() for run in thread.runs]
             return [run for run in every if word_of(run) in words]
         run_ids = self.ids("run", body.get("run_ids"))
-        runs = call.store.thread(self.text(body, "thread_id")).runs
+        runs = request.store.thread(self.text(body, "thread_id")).runs
         return [run for run in runs if run.id in run_ids]
 
-    def _cancelled(self, run: RunView) -> Answer:
+    def _cancelled(self, run: RunView) -> Reply:
         if self.cancel_answer == "run":
             return run_json(run)
         if self.cancel_answer == "object":
             return {}
         return Response(status_code=202 if self.cancel_answer == "empty" else 204)
 
-    def _repeated(self, run: RunView) -> Answer:
+    def _repeated(self, run: RunView) -> Reply:
         if self.repeat_cancel == 404:
             raise self._nothing_to_cancel()
         if self.repeat_cancel == 202:
@@ -134,8 +134,8 @@ class LangGraph(AgentServer):
         return ApiError(404, "No matching runs to cancel: they are unknown, or have ended.")
 
 
-def _rolls_back(call: Call) -> bool:
-    return call.query.get("action") == "rollback"  # any other action means interrupt
+def _rolls_back(request: ServedRequest) -> bool:
+    return request.query.get("action") == "rollback"  # any other action means interrupt
 
 
 async def _ended(run: RunView, store: Store) -> RunView:

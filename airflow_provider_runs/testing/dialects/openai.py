@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from airflow_provider_runs.testing.endpoints import Call
+    from airflow_provider_runs.testing.endpoints import ServedRequest
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -28,9 +28,9 @@ class OpenAI(Dialect):
 
     prefixes: ClassVar[Sequence[str]] = ("", "/v1")
 
-    def check(self, call: Call, api_key: str | None) -> None:
+    def check_request(self, request: ServedRequest, api_key: str | None) -> None:
         """Ask for a key; any will do if the server has none."""
-        key = key_of(call, "api-key")
+        key = key_of(request, "api-key")
         if not key:
             raise ApiError(401, "You didn't provide an API key.", code="invalid_api_key")
         if api_key not in {None, key}:

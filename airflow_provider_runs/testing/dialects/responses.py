@@ -19,7 +19,7 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_provider_runs.testing.endpoints import Answer, Call
+    from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
     from airflow_provider_runs.testing.views import RunView
 
 CancelFinal = Literal[400, 409, 200]
@@ -67,7 +67,7 @@ class Responses(OpenAI):
         "truncation": "disabled",
         "user": None,
     }
-    first_steps: ClassVar[Sequence[tuple[str, str]]] = (
+    start_requests: ClassVar[Sequence[tuple[str, str]]] = (
         ("/responses", '{"model": "gpt-4o", "input": "Hello", "background": true}'),
     )
 
@@ -107,37 +107,37 @@ class Responses(OpenAI):
         """Return whether the end of a response is ``forget_after`` seconds ago."""
         return not run.is_active and now - run.updated_at >= self.forget_after
 
-    async def list_models(self, call: Call) -> Answer:
+    async def list_models(self, request: ServedRequest) -> Reply:
         """Return the one model that is used unless another one is asked for."""
-        created = int(call.store.now())
+        created = int(request.store.now())
         model = {"id": "gpt-4o", "object": "model", "created": created, "owned_by": "system"}
         return {"object": "list", "data": [model]}
 
-    async def create_run(self, call: Call) -> Answer:
+    async def create_run(self, request: ServedRequest) -> Reply:
         """Add a response."""
-        body = self.body(call)
+        body = self.body(request)
         self.text(body, "model")
         background = body.get("background") is True
-        run = call.store.create_run(None, self.run_fields({**body, "background": background}))
-        call.created(run.id)
+        run = request.store.create_run(None, self.run_fields({**body, "background": background}))
+        request.record_creation(run.id)
         return response_json(run)
 
-    async def get_run(self, call: Call) -> Answer:
+    async def get_run(self, request: ServedRequest) -> Reply:
         """Return a response."""
-        return response_json(call.store.run(call["run_id"]))
+        return response_json(request.store.run(request["run_id"]))
 
-    async def delete_run(self, call: Call) -> Answer:
+    async def delete_run(self, request: ServedRequest) -> Reply:
         """Forget a response."""
-        call.store.delete_run(call["run_id"])
-        return {"id": call["run_id"], "object": "response", "deleted": True}
+        request.store.delete_run(request["run_id"])
+        return {"id": request["run_id"], "object": "response", "deleted": True}
 
-    async def cancel_run(self, call: Call) -> Answer:
+    async def cancel_run(self, request: ServedRequest) -> Reply:
         """Cancel a response, if it works in the background."""
-        if not call.store.run(call["run_id"]).fields["background"]:
+        if not request.store.run(request["run_id"]).fields["background"]:
             raise ApiError(400, "Cannot cancel a synchronous response.")
-        run, accepted = call.store.cancel_run(call["run_id"])
+        run, accepted = request.store.cancel_run(request["run_id"])
         if accepted:
-            call.cancelled(run.id)
+            request.record_cancel(run.id)
         elif not run.is_active:
             self._check_repeat(run)
         return response_json(run)

@@ -1,4 +1,4 @@
-"""Serving an ASGI application from a thread of its own."""
+"""Serves an ASGI application from a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from airflow_provider_runs.testing.gate import GateProtocol
+from airflow_provider_runs.testing.middleware import TRANSPORT
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.testing.gate import Gate
+    from starlette.types import ASGIApp
 
+#: The address that it listens on: nobody else can reach it.
 HOST = "127.0.0.1"
 
 
@@ -24,16 +26,32 @@ class _Running(NamedTuple):
     stopping: asyncio.Event
 
 
-class Service:
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that shows the application its transport.
+
+    ASGI has no way to hang up in the middle of an answer, which is just what a fault must do.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Put the transport where each of the connection's requests finds it."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+        # Per protocol, because uvicorn's own option for it empties a logger of the process.
+        self.access_log = False
+
+
+class HttpServer:
     """uvicorn's protocol on a loopback socket, in a daemon thread.
 
     uvicorn's own ``Server`` is left out: it looks ten times a second whether it should stop, and
     then waits for open requests; here a stop takes milliseconds, whatever the clients do.
+
+    :param app: the application.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._config = Config(
-            gate,
+            app,
             interface="asgi3",
             ws="none",
             lifespan="off",
@@ -87,7 +105,7 @@ class Service:
     async def _serve(self, listener: socket.socket, stopping: asyncio.Event) -> None:
         state = ServerState()
         server = await asyncio.get_running_loop().create_server(
-            lambda: GateProtocol(self._config, state, {}), sock=listener
+            lambda: _Protocol(self._config, state, {}), sock=listener
         )
         await stopping.wait()
         server.close()

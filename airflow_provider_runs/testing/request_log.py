@@ -1,4 +1,4 @@
-"""The record of what clients asked."""
+"""The log of what clients asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.paths import Paths
 
-logger = logging.getLogger("airflow_provider_runs.testing")
+_logger = logging.getLogger("airflow_provider_runs.testing")
 
 _SECRET = {"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"}
 
@@ -52,7 +52,7 @@ class RecordedRequest:
         return bool(self.cancelled)
 
 
-class Traffic:
+class RequestLog:
     """All requests in order of arrival; may be used from any thread.
 
     :param paths: what is to be made of a request's path
@@ -63,8 +63,8 @@ class Traffic:
         self._requests: list[RecordedRequest] = []
         self._lock = threading.Lock()
 
-    def arrived(self, scope: Scope, body: bytes, at: float) -> int:
-        """Record a request and return its number, for :meth:`answered`."""
+    def add(self, scope: Scope, body: bytes, at: float) -> int:
+        """Record a request and return its number, for ``complete``."""
         headers = {
             name: "***" if name in _SECRET else value
             for name, value in Headers(scope=scope).items()
@@ -85,7 +85,7 @@ class Traffic:
             self._requests.append(request)
             return len(self._requests) - 1
 
-    def answered(self, number: int, status: int | None, effects: dict[str, Any]) -> None:
+    def complete(self, number: int, status: int | None, effects: dict[str, Any]) -> None:
         """Complete a record, and log it.
 
         :param status: the status sent; None when the connection was dropped
@@ -94,7 +94,7 @@ class Traffic:
         with self._lock:
             request = replace(self._requests[number], status=status, **effects)
             self._requests[number] = request
-        logger.info("%s %s -> %s", request.method, request.path, status or "dropped")
+        _logger.info("%s %s -> %s", request.method, request.path, status or "dropped")
 
     def requests(self) -> list[RecordedRequest]:
         """Return what was recorded so far."""

@@ -1,0 +1,145 @@
+"""What stands between the sockets and the endpoints: it records requests and injects faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.responses import Response
+
+from airflow_provider_runs.testing.endpoints import EFFECTS
+from airflow_provider_runs.testing.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from airflow_provider_runs.testing.faults import Fault, FaultPlan
+    from airflow_provider_runs.testing.paths import Paths
+    from airflow_provider_runs.testing.request_log import RequestLog
+
+#: Key of the ASGI state under which a request finds the transport that it came by.
+TRANSPORT = "transport"
+
+
+class FaultMiddleware:
+    """An ASGI application around the one with the endpoints, which it spoils the answers of.
+
+    :param app: the application with the endpoints.
+    :param paths: what is to be made of a request's path.
+    :param refusal: makes a response of an error, for faults that give no body.
+    :param faults: what is to go wrong.
+    :param request_log: gets every request, with what was answered.
+    :param clock: returns the present time, in epoch seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        paths: Paths,
+        refusal: Callable[[ApiError], Response],
+        faults: FaultPlan,
+        request_log: RequestLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._app = app
+        self._paths = paths
+        self._refusal = refusal
+        self._faults = faults
+        self._request_log = request_log
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        # Cancelled is a request that the server's stop overtakes; uvicorn would log a crash.
+        with suppress(asyncio.CancelledError):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        if body is None:
+            return
+        number = self._request_log.add(scope, body, self._clock())
+        path = scope["path"]
+        fault = self._faults.take(scope["method"], path, self._paths.without_prefix(path))
+        await asyncio.sleep(fault.delay)
+        normal = None
+        if fault.after_effect or not fault.replaces:
+            normal = await _ask(self._app, scope, body)
+        effects = scope["state"].get(EFFECTS, {})
+        transport = cast("asyncio.Transport", scope["state"][TRANSPORT])
+        if fault.drop:
+            self._request_log.complete(number, None, effects)
+            transport.abort()
+            # Returns once uvicorn knows of it; before, it would log that the answer is missing.
+            await receive()
+            return
+        response = self._spoiled(fault, normal)
+        self._request_log.complete(number, response.status_code, effects)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status_code,
+                "headers": response.raw_headers,
+            }
+        )
+        if fault.cut:
+            half = response.body[: len(response.body) // 2]
+            await send({"type": "http.response.body", "body": half, "more_body": True})
+            # Not abort(), which may throw away the half that was just written.
+            transport.close()
+            await receive()
+        else:
+            await send({"type": "http.response.body", "body": response.body})
+
+    def _spoiled(self, fault: Fault, normal: Response | None) -> Response:
+        """Return what the client gets: the normal response, or the fault's own."""
+        response = normal or Response(media_type="application/json")
+        if fault.replaces:
+            response.status_code = fault.status or response.status_code
+            if fault.body is None and response.status_code >= 400:
+                response = self._refusal(ApiError.of_status(response.status_code))
+            else:
+                response.body = _encoded(fault.body)
+        response.headers["content-length"] = str(len(response.body))
+        response.headers["x-request-id"] = f"req_{uuid.uuid4().hex}"
+        response.headers.update(fault.headers)
+        return response
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the request's body; ``None`` if the client hangs up before its end."""
+    chunks: list[bytes] = []
+    while (message := await receive())["type"] == "http.request":
+        chunks.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(chunks)
+    return None
+
+
+async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> Response:
+    """Return an application's response to a request, as a whole."""
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = messages
+    response = Response(b"".join(message.get("body", b"") for message in rest), start["status"])
+    response.raw_headers = list(start["headers"])
+    return response
+
+
+def _encoded(body: bytes | dict[str, Any] | None) -> bytes:
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
