@@ -27,7 +27,7 @@ _KWARGS = ("input", "command", "config", "context")
 
 
 @dataclass(frozen=True)
-class AgentServer(Dialect):
+class AgentServer(Dialect, abstract=True):
     """Threads and runs with UUIDs, and a server that asks for a key only if it has one."""
 
     invalid_status: ClassVar[int] = 422

@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.views import RunView
 
 
+#: What every dialect must say of itself.
+_REQUIRED = ("name", "fields", "start_requests")
+
+
 @dataclass(frozen=True)
 class Dialect(Rules):
-    """One way to speak of runs. The fields of its subclasses are what differs between servers."""
+    """One way to speak of runs. The fields of its subclasses are what differs between servers.
 
+    :raises TypeError: from the definition of a subclass that lacks a name, the fields of a run or
+        the requests that start one, unless it says ``abstract=True``: what several dialects have
+        in common.
+    """
+
+    #: Its name, after which its connection type is called.
     name: ClassVar[str]
     #: Templates of what may stand before every path.
     prefixes: ClassVar[Sequence[str]] = ("",)
@@ -39,6 +49,12 @@ class Dialect(Rules):
     invalid_status: ClassVar[int] = 400
     #: The requests that start a run: paths, capitals for what is to be filled in, and bodies.
     start_requests: ClassVar[Sequence[tuple[str, str]]]
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        super().__init_subclass__()
+        missing = [name for name in _REQUIRED if not hasattr(cls, name)]
+        if missing and not abstract:
+            raise TypeError(f"the dialect {cls.__name__} does not say its {', '.join(missing)}")
 
     @abstractmethod
     def endpoints(self) -> list[Endpoint]:

@@ -23,7 +23,7 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
-class OpenAI(Dialect):
+class OpenAI(Dialect, abstract=True):
     """Error envelopes, keys as bearer token or in ``api-key``, metadata of strings."""
 
     prefixes: ClassVar[Sequence[str]] = ("", "/v1")
