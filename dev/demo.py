@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_runs.testing import RunScript, RunServer
+from airflow_provider_runs.testing import Assistants, LangGraph, RunScript, RunServer
 from dev.airflow_log import why
 from dev.own_environment import use_own_environment
 
@@ -116,7 +116,8 @@ def langgraph(url: str | None) -> Iterator[Stage]:
         yield stage(server.url, connection, conf=conf, ask=ask)
 
 
-BACKENDS = {"assistants": assistants, "langgraph": langgraph}
+#: The APIs with an example DAG that starts its own runs, by the name of the run server's dialect.
+BACKENDS = {Assistants.name: assistants, LangGraph.name: langgraph}
 #: How a run ended that was cancelled, in the words of a server: one that was rolled back is gone.
 CANCELLED = {"interrupted", "404"}
 
@@ -131,7 +132,7 @@ def main() -> int:
     """Run the demo; return 0 if both runs were cancelled."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="base URL of a real server instead of one of our own")
-    parser.add_argument("--backend", choices=sorted(BACKENDS), default="assistants")
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default=Assistants.name)
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(prefix="runs-demo-"))

@@ -19,24 +19,14 @@ It needs starlette and uvicorn, which come with Airflow, and nothing else of thi
 ``python -m airflow_provider_runs.testing --dialect langgraph`` serves it from a shell.
 """
 
-from airflow_provider_runs.testing.dialects.assistants import Assistants
-from airflow_provider_runs.testing.dialects.foundry import Foundry
-from airflow_provider_runs.testing.dialects.langgraph import LangGraph
-from airflow_provider_runs.testing.dialects.responses import Responses
+from airflow_provider_runs.testing import dialects
+from airflow_provider_runs.testing.dialects import *  # noqa: F403 - its __all__ names the classes
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.faults import Fault
 from airflow_provider_runs.testing.request_log import RecordedRequest
 from airflow_provider_runs.testing.scripts import RunScript
 from airflow_provider_runs.testing.server import RunServer
 
-__all__ = [
-    "ApiError",
-    "Assistants",
-    "Fault",
-    "Foundry",
-    "LangGraph",
-    "RecordedRequest",
-    "Responses",
-    "RunScript",
-    "RunServer",
-]
+__all__ = ["ApiError", "Fault", "RecordedRequest", "RunScript", "RunServer"]
+__all__ += dialects.__all__
+__all__.sort()

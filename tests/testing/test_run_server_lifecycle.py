@@ -106,11 +106,6 @@ def test_requests_are_logged(client: httpx.Client, caplog: pytest.LogCaptureFixt
     assert lines == ["GET /assistants -> 200"]
 
 
-def test_public_names_are_sorted_and_there() -> None:
-    assert package.__all__ == sorted(package.__all__)
-    assert all(hasattr(package, name) for name in package.__all__)
-
-
 def test_the_package_stands_alone() -> None:
     code = (
         "import sys, airflow_provider_runs.testing\n"

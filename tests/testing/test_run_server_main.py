@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from airflow_provider_runs.testing.__main__ import main
+from airflow_provider_runs.testing.dialects import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +103,7 @@ def test_bad_options_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "steps"), [("assistants", 2), ("foundry", 2), ("langgraph", 2), ("responses", 1)]
+    ("dialect", "steps"), [(name, len(kind.start_requests)) for name, kind in DIALECTS.items()]
 )
 def test_the_greeting_says_how_to_start_a_run(dialect: str, steps: int) -> None:
     command = [*COMMAND, "--dialect", dialect, "--api-key", "sk 1"]

@@ -1,4 +1,7 @@
-"""The dialects that the server speaks: one file for each, and one line here."""
+"""The dialects that the server speaks: one file each, and their lines here.
+
+``__all__`` names their classes alone: ``testing`` offers those to users, whichever there are.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ from airflow_provider_runs.testing.dialects.responses import Responses
 if TYPE_CHECKING:
     from airflow_provider_runs.testing.dialects.base import Dialect
 
-DIALECTS: dict[str, type[Dialect]] = {
-    kind.name: kind for kind in (Assistants, Foundry, LangGraph, Responses)
-}
-"""All dialects, by name."""
+__all__ = ["Assistants", "Foundry", "LangGraph", "Responses"]
+
+_KINDS: tuple[type[Dialect], ...] = (Assistants, Foundry, LangGraph, Responses)
+
+#: All dialects, by name.
+DIALECTS = {kind.name: kind for kind in _KINDS}
 
 
 def dialect_of(dialect: str | Dialect) -> Dialect:
     """Return a dialect.
 
-    :param dialect: a dialect, or the name of one, which is meant with its defaults
-    :raises ValueError: for a name that no dialect has
+    :param dialect: a dialect, or the name of one, which is meant with its defaults.
+    :raises ValueError: if no dialect has that name.
     """
     if not isinstance(dialect, str):
         return dialect
