@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_runs.testing.dialects.base import Dialect
+    from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.scripts import RunScript
     from airflow_provider_runs.testing.store import Store
     from airflow_provider_runs.testing.views import RunView
@@ -37,7 +38,7 @@ class RunControl:
 
     def create_run(
         self, thread_id: str | None = None, script: RunScript | None = None, **fields: object
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Add a run; with Responses, a response in the background.
 
         :param thread_id: its thread; default: a new one, where the dialect has threads
@@ -60,7 +61,7 @@ class RunControl:
         """Script the next run that is created over HTTP; several calls queue up."""
         self._store.queue(script)
 
-    def run(self, run_id: str) -> dict[str, Any]:
+    def run(self, run_id: str) -> JsonObject:
         """Return a run as the dialect shows it now."""
         return self._shown(self._store.run(run_id))
 
@@ -69,7 +70,7 @@ class RunControl:
         return self._store.run(run_id).status
 
     def end(
-        self, run_id: str, status: str = "completed", last_error: dict[str, Any] | None = None
+        self, run_id: str, status: str = "completed", last_error: JsonObject | None = None
     ) -> None:
         """Make a run final now, whatever it was doing.
 
@@ -91,7 +92,7 @@ class RunControl:
         self._need_threads()
         self._store.delete_thread(thread_id)
 
-    def _shown(self, run: RunView) -> dict[str, Any]:
+    def _shown(self, run: RunView) -> JsonObject:
         # A copy, because parts of it belong to the run.
         return copy.deepcopy(self.dialect.run_json(run))
 

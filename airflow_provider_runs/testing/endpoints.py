@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from starlette.responses import Response
+
+from airflow_provider_runs.testing.json_types import JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +17,19 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.store import Store
 
-#: Key of the ASGI state under which an endpoint leaves what it did, for the request log.
+#: Key of the ASGI state under which an endpoint leaves its ``Effects``, for the request log.
 EFFECTS = "effects"
+
+
+class Effects(TypedDict, total=False):
+    """What a request did, where it did something.
+
+    :param run_id: the run that it created.
+    :param cancelled: the runs that it cancelled.
+    """
+
+    run_id: str
+    cancelled: tuple[str, ...]
 
 
 class ServedRequest:
@@ -33,7 +46,7 @@ class ServedRequest:
         self.content = content
         self.store = store
         self._parameters: Mapping[str, str] = request.path_params
-        self._state = request.scope["state"]
+        self._effects: Effects = request.scope["state"].setdefault(EFFECTS, {})
 
     def __getitem__(self, name: str) -> str:
         return self._parameters[name]
@@ -47,16 +60,15 @@ class ServedRequest:
 
     def record_creation(self, run_id: str) -> None:
         """Have it recorded that the request created a run."""
-        self._state[EFFECTS] = {"run_id": run_id}
+        self._effects["run_id"] = run_id
 
     def record_cancel(self, run_id: str) -> None:
         """Have it recorded that the request cancelled a run, maybe one of several."""
-        effects = self._state.setdefault(EFFECTS, {"cancelled": ()})
-        effects["cancelled"] += (run_id,)
+        self._effects["cancelled"] = (*self._effects.get("cancelled", ()), run_id)
 
 
 #: What an endpoint returns: a whole response, or what to send as JSON with a 200.
-Reply = Response | dict[str, Any] | list[dict[str, Any]]
+Reply = Response | JsonObject | list[JsonObject]
 
 Handler = Callable[[ServedRequest], Awaitable[Reply]]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.testing.json_types import JsonObject
 
 
 class ApiError(Exception):
@@ -44,7 +47,7 @@ class ApiError(Exception):
             return cls(status_code, message, error_type="server_error")
         return cls(status_code, f"The request was refused with status {status_code}.")
 
-    def envelope(self) -> dict[str, Any]:
+    def envelope(self) -> JsonObject:
         """Return the body of the answer."""
         error = {
             "message": self.message,

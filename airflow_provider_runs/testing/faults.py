@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Mapping
+
+    from airflow_provider_runs.testing.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Fault:
 
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | dict[str, Any] | None = None
+    body: bytes | JsonObject | None = None
     delay: float = 0.0
     drop: bool = False
     cut: bool = False

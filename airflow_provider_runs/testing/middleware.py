@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.responses import Response
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from airflow_provider_runs.testing.endpoints import Effects
     from airflow_provider_runs.testing.faults import Fault, FaultPlan
+    from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.paths import Paths
     from airflow_provider_runs.testing.request_log import RequestLog
 
@@ -71,7 +73,7 @@ class FaultMiddleware:
         normal = None
         if fault.after_effect or not fault.replaces:
             normal = await _ask(self._app, scope, body)
-        effects = scope["state"].get(EFFECTS, {})
+        effects: Effects = scope["state"].get(EFFECTS, {})
         transport = cast("asyncio.Transport", scope["state"][TRANSPORT])
         if fault.drop:
             self._request_log.complete(number, None, effects)
@@ -139,7 +141,7 @@ async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> Response:
     return response
 
 
-def _encoded(body: bytes | dict[str, Any] | None) -> bytes:
+def _encoded(body: bytes | JsonObject | None) -> bytes:
     if body is None:
         return b""
     return body if isinstance(body, bytes) else json.dumps(body).encode()

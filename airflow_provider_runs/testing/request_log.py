@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from airflow_provider_runs.testing.endpoints import Effects
     from airflow_provider_runs.testing.paths import Paths
 
 _logger = logging.getLogger("airflow_provider_runs.testing")
@@ -85,7 +86,7 @@ class RequestLog:
             self._requests.append(request)
             return len(self._requests) - 1
 
-    def complete(self, number: int, status: int | None, effects: dict[str, Any]) -> None:
+    def complete(self, number: int, status: int | None, effects: Effects) -> None:
         """Complete a record, and log it.
 
         :param status: the status sent; None when the connection was dropped

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.scripts import FINAL, GONE, Phase, RunScript
 from airflow_provider_runs.testing.views import RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
 _SERVER_ERROR = {"code": "server_error", "message": "Sorry, something went wrong."}
 
@@ -34,7 +36,7 @@ class ScriptedRun:
         run_id: str,
         thread_id: str | None,
         script: RunScript,
-        fields: Mapping[str, Any],
+        fields: JsonMapping,
         now: float,
     ) -> None:
         self.id = run_id
@@ -47,7 +49,7 @@ class ScriptedRun:
         call_id = f"call_{secrets.token_hex(12)}"
         default_call = {"id": call_id, "type": "function", "function": function}
         self._tool_calls = script.tool_calls or [default_call]
-        self._last_error: dict[str, Any] | None = None
+        self._last_error: JsonObject | None = None
 
     def status(self, now: float) -> str:
         """Return the status; ``GONE`` for a run that was rolled back."""
@@ -73,7 +75,7 @@ class ScriptedRun:
         )
         return True
 
-    def submit(self, outputs: Sequence[Mapping[str, Any]], now: float) -> None:
+    def submit(self, outputs: Sequence[JsonMapping], now: float) -> None:
         """Take tool outputs and go on.
 
         :param outputs: one mapping with a ``tool_call_id`` for each call the run waits for
@@ -90,7 +92,7 @@ class ScriptedRun:
         ended = now + self._script.runs_for
         self._go(now, Phase(now, "in_progress"), Phase(ended, "completed"))
 
-    def end(self, status: str, last_error: dict[str, Any] | None, now: float) -> None:
+    def end(self, status: str, last_error: JsonObject | None, now: float) -> None:
         """Make the run final, whatever it was doing.
 
         :param status: a final status

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
 FINAL = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
 """The statuses after which a run does not change any more."""
@@ -62,8 +64,8 @@ class RunScript:
     cancel_ends: str = "cancelled"
     refuse_cancel: int | None = None
     expires_after: float = 600.0
-    last_error: dict[str, Any] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
+    last_error: JsonObject | None = None
+    tool_calls: list[JsonObject] | None = None
     timeline: Sequence[tuple[str, float]] | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class RunScript:
         if not all("id" in call for call in self.tool_calls or ()):
             raise ValueError("every tool call needs an id")
 
-    def overridden_by(self, metadata: Mapping[str, Any]) -> RunScript:
+    def overridden_by(self, metadata: JsonMapping) -> RunScript:
         """Return this script with the values that a run's metadata gives for its fields.
 
         Whoever starts a run over HTTP scripts it this way: ``{"runs_for": "inf"}``.

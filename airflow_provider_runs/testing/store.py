@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.runs import ScriptedRun
 from airflow_provider_runs.testing.scripts import GONE
 from airflow_provider_runs.testing.views import ThreadView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.rules import Rules
     from airflow_provider_runs.testing.scripts import RunScript
     from airflow_provider_runs.testing.views import RunView
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class _Thread:
     id: str
     created_at: float
-    metadata: Mapping[str, Any]
+    metadata: JsonMapping
     runs: dict[str, ScriptedRun] = field(default_factory=dict)
 
 
@@ -55,9 +56,7 @@ class Store:
         """Return the present time, epoch seconds."""
         return self._clock()
 
-    def create_thread(
-        self, metadata: Mapping[str, Any], thread_id: str | None = None
-    ) -> ThreadView:
+    def create_thread(self, metadata: JsonMapping, thread_id: str | None = None) -> ThreadView:
         """Add a thread, in place of one that has the same id.
 
         :param thread_id: its id; default: a new one
@@ -102,7 +101,7 @@ class Store:
     def create_run(
         self,
         thread_id: str | None,
-        fields: Mapping[str, Any],
+        fields: JsonMapping,
         script: RunScript | None = None,
         *,
         alone: bool = False,
@@ -152,14 +151,14 @@ class Store:
             accepted = run.cancel(now, rollback=rollback)
             return run.view(now), accepted
 
-    def submit(self, run_id: str, thread_id: str, outputs: Sequence[Mapping[str, Any]]) -> RunView:
+    def submit(self, run_id: str, thread_id: str, outputs: Sequence[JsonMapping]) -> RunView:
         """Give a run the tool outputs it waits for."""
         with self._lock:
             run, now = self._run(run_id, thread_id), self._clock()
             run.submit(outputs, now)
             return run.view(now)
 
-    def end_run(self, run_id: str, status: str, last_error: dict[str, Any] | None) -> None:
+    def end_run(self, run_id: str, status: str, last_error: JsonObject | None) -> None:
         """Make a run final."""
         with self._lock:
             self._run(run_id).end(status, last_error, self._clock())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.scripts import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.scripts import Phase
 
 
@@ -29,10 +30,10 @@ class RunView:
     id: str
     thread_id: str | None
     phases: Sequence[Phase]
-    fields: Mapping[str, Any]
+    fields: JsonMapping
     expires_at: int | None
-    last_error: dict[str, Any] | None
-    tool_calls: Sequence[Mapping[str, Any]]
+    last_error: JsonObject | None
+    tool_calls: Sequence[JsonMapping]
 
     @property
     def status(self) -> str:
@@ -72,7 +73,7 @@ class ThreadView:
 
     id: str
     created_at: float
-    metadata: Mapping[str, Any]
+    metadata: JsonMapping
     runs: Sequence[RunView]
 
     @property

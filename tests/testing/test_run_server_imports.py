@@ -18,7 +18,7 @@ GRAPH = {
 FOLDER = Path(package.__file__).parent
 DIALECTS = {name for name in GRAPH if name.split(".")[0] == "dialects"}
 #: Runs and where they are kept: no HTTP, and nobody's wire.
-KEPT = {"errors", "rules", "runs", "scripts", "store", "views"}
+KEPT = {"errors", "json_types", "rules", "runs", "scripts", "store", "views"}
 
 
 def reached(module: str) -> set[str]:

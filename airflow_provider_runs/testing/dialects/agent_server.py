@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from starlette.responses import Response
 
@@ -18,9 +18,10 @@ from airflow_provider_runs.testing.endpoints import Endpoint
 from airflow_provider_runs.testing.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
 _KWARGS = ("input", "command", "config", "context")
@@ -31,7 +32,7 @@ class AgentServer(Dialect, abstract=True):
     """Threads and runs with UUIDs, and a server that asks for a key only if it has one."""
 
     invalid_status: ClassVar[int] = 422
-    fields: ClassVar[Mapping[str, Any]] = {
+    fields: ClassVar[JsonMapping] = {
         "assistant_id": "agent",
         "metadata": {},
         "kwargs": {},
@@ -67,7 +68,7 @@ class AgentServer(Dialect, abstract=True):
         if api_key not in {None, key}:
             raise ApiError(401, "Invalid API key")
 
-    def run_json(self, run: RunView) -> dict[str, Any]:
+    def run_json(self, run: RunView) -> JsonObject:
         """Return a run."""
         return run_json(run)
 
@@ -184,7 +185,7 @@ class AgentServer(Dialect, abstract=True):
             self.check_id(kind, str(each))
         return value
 
-    def _numbers(self, given: Mapping[str, Any]) -> tuple[int, int]:
+    def _numbers(self, given: JsonMapping) -> tuple[int, int]:
         """Return how many items a page has at most, and how many come before it."""
         try:
             limit, offset = int(given.get("limit", 10)), int(given.get("offset", 0))
@@ -195,6 +196,6 @@ class AgentServer(Dialect, abstract=True):
         return limit, offset
 
 
-def _page(items: list[dict[str, Any]], numbers: tuple[int, int]) -> list[dict[str, Any]]:
+def _page(items: list[JsonObject], numbers: tuple[int, int]) -> list[JsonObject]:
     limit, offset = numbers
     return items[offset : offset + limit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_runs.testing.dialects.assistants_json import (
     message_json,
@@ -16,9 +16,10 @@ from airflow_provider_runs.testing.endpoints import Endpoint
 from airflow_provider_runs.testing.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
 
@@ -28,7 +29,7 @@ class Assistants(OpenAI):
 
     name: ClassVar[str] = "assistants"
     thread_lock: ClassVar[bool] = True
-    fields: ClassVar[Mapping[str, Any]] = {
+    fields: ClassVar[JsonMapping] = {
         "assistant_id": "asst_RunsTestingAssistant0000",
         "model": "gpt-4o",
         "instructions": None,
@@ -64,7 +65,7 @@ class Assistants(OpenAI):
             Endpoint("POST", f"{run}/submit_tool_outputs", self.submit_tool_outputs),
         ]
 
-    def run_json(self, run: RunView) -> dict[str, Any]:
+    def run_json(self, run: RunView) -> JsonObject:
         """Return a Run object."""
         return run_json(run)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView, ThreadView
 
 _USAGE = {"prompt_tokens": 123, "completion_tokens": 456, "total_tokens": 579}
 
 
-def thread_json(thread: ThreadView) -> dict[str, Any]:
+def thread_json(thread: ThreadView) -> JsonObject:
     """Return a Thread object."""
     return {
         "id": thread.id,
@@ -23,7 +24,7 @@ def thread_json(thread: ThreadView) -> dict[str, Any]:
 
 def message_json(
     message_id: str, thread_id: str, role: str, content: str, metadata: object, now: float
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return a Message object."""
     text = {"value": content, "annotations": []}
     return {
@@ -40,7 +41,7 @@ def message_json(
     }
 
 
-def run_json(run: RunView) -> dict[str, Any]:
+def run_json(run: RunView) -> JsonObject:
     """Return the Run object with its 27 fields."""
     status, at = run.status, int(run.updated_at)
     done = status in {"completed", "incomplete"}

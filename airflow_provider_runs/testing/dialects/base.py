@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.rules import Rules
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from airflow_provider_runs.testing.endpoints import Endpoint, ServedRequest
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
 
@@ -41,7 +42,7 @@ class Dialect(Rules):
     base_path: ClassVar[str] = ""
     extra: ClassVar[Mapping[str, object]] = {}
     #: What whoever creates a run may set, with the defaults.
-    fields: ClassVar[Mapping[str, Any]]
+    fields: ClassVar[JsonMapping]
     #: Whether runs belong to threads, and whether an active one blocks its thread.
     has_threads: ClassVar[bool] = True
     thread_lock: ClassVar[bool] = False
@@ -68,7 +69,7 @@ class Dialect(Rules):
         """
 
     @abstractmethod
-    def run_json(self, run: RunView) -> dict[str, Any]:
+    def run_json(self, run: RunView) -> JsonObject:
         """Return a run's JSON; it may share parts with the run."""
 
     @abstractmethod
@@ -91,7 +92,7 @@ class Dialect(Rules):
         """Return the error for a parameter that makes no sense."""
         return ApiError(self.invalid_status, message, param=param, code=code)
 
-    def body(self, request: ServedRequest) -> dict[str, Any]:
+    def body(self, request: ServedRequest) -> JsonObject:
         """Return the body of a request.
 
         :raises ApiError: when it is no JSON object
@@ -104,7 +105,7 @@ class Dialect(Rules):
             raise self.invalid(None, "We could not parse the JSON body of your request.")
         return body
 
-    def text(self, body: Mapping[str, Any], name: str) -> str:
+    def text(self, body: JsonMapping, name: str) -> str:
         """Return a string that a body must have.
 
         :raises ApiError: when it has none
@@ -118,7 +119,7 @@ class Dialect(Rules):
             raise self.invalid(name, message, "invalid_type")
         return value
 
-    def metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def metadata(self, body: JsonMapping) -> JsonObject:
         """Return the ``metadata`` of a body; an empty one without it.
 
         :raises ApiError: when it is no object
@@ -129,7 +130,7 @@ class Dialect(Rules):
             raise self.invalid("metadata", message, "invalid_type")
         return dict(metadata)
 
-    def run_fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def run_fields(self, given: JsonMapping) -> JsonObject:
         """Return all of a run's fields.
 
         :param given: some of them; what is None or no field is ignored

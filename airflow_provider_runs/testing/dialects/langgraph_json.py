@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.scripts import GONE
 
 if TYPE_CHECKING:
+    from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView, ThreadView
 
 #: LangGraph has no word for a cancel under way, nor for a run that waits for tool outputs.
@@ -31,7 +32,7 @@ def word_of(run: RunView) -> str:
     return _WORDS.get(run.status, run.status)
 
 
-def run_json(run: RunView) -> dict[str, Any]:
+def run_json(run: RunView) -> JsonObject:
     """Return a run."""
     return {
         "run_id": run.id,
@@ -44,7 +45,7 @@ def run_json(run: RunView) -> dict[str, Any]:
     }
 
 
-def thread_json(thread: ThreadView) -> dict[str, Any]:
+def thread_json(thread: ThreadView) -> JsonObject:
     """Return a thread, with the status that its runs give it."""
     if thread.active_run is not None:
         status = "busy"
@@ -64,7 +65,7 @@ def thread_json(thread: ThreadView) -> dict[str, Any]:
     }
 
 
-def assistant_json(graph: str, now: float) -> dict[str, Any]:
+def assistant_json(graph: str, now: float) -> JsonObject:
     """Return the assistant that a server makes of a graph."""
     return {
         "assistant_id": assistant_uuid(graph),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from starlette.responses import JSONResponse
 
@@ -13,11 +13,12 @@ from airflow_provider_runs.testing.dialects.base import Dialect, key_of
 from airflow_provider_runs.testing.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from starlette.responses import Response
 
     from airflow_provider_runs.testing.endpoints import ServedRequest
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -46,7 +47,7 @@ class OpenAI(Dialect, abstract=True):
             return ApiError(405, f"Not allowed: {method} {path}", code="method_not_supported")
         return ApiError(404, f"Invalid URL ({method} {path})")
 
-    def metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
+    def metadata(self, body: JsonMapping) -> JsonObject:
         """Return the ``metadata`` of a body, whose values must be strings."""
         metadata = super().metadata(body)
         if not all(isinstance(value, str) for value in metadata.values()):

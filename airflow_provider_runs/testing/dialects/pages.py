@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from airflow_provider_runs.testing.json_types import JsonObject
 
-def list_page(oldest_first: Sequence[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+
+def list_page(oldest_first: Sequence[JsonObject], query: Mapping[str, str]) -> JsonObject:
     """Return one page of a list as a list object.
 
     :param oldest_first: everything there is to list, each with an ``id``
@@ -46,7 +48,7 @@ def _limit(text: str) -> int:
     return limit
 
 
-def _position(items: Sequence[dict[str, Any]], name: str, item_id: str) -> int:
+def _position(items: Sequence[JsonObject], name: str, item_id: str) -> int:
     for position, item in enumerate(items):
         if item["id"] == item_id:
             return position

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from airflow_provider_runs.testing.dialects.base import check_choice
 from airflow_provider_runs.testing.dialects.openai import OpenAI
@@ -17,9 +17,10 @@ from airflow_provider_runs.testing.endpoints import Endpoint
 from airflow_provider_runs.testing.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from airflow_provider_runs.testing.endpoints import Reply, ServedRequest
+    from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
 CancelFinal = Literal[400, 409, 200]
@@ -48,7 +49,7 @@ class Responses(OpenAI):
     name: ClassVar[str] = "responses"
     run_path: ClassVar[str] = "/responses/{run_id}"
     has_threads: ClassVar[bool] = False
-    fields: ClassVar[Mapping[str, Any]] = {
+    fields: ClassVar[JsonMapping] = {
         "model": "gpt-4o",
         "background": True,
         "instructions": None,
@@ -87,7 +88,7 @@ class Responses(OpenAI):
             Endpoint("POST", f"{self.run_path}/cancel", self.cancel_run),
         ]
 
-    def run_json(self, run: RunView) -> dict[str, Any]:
+    def run_json(self, run: RunView) -> JsonObject:
         """Return a Response object."""
         return response_json(run)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView
 
 #: There is no word for a cancel under way, for waiting for tool outputs, nor for giving that up.
@@ -28,7 +29,7 @@ def word_of(run: RunView) -> str:
     return _WORDS.get(run.status, run.status)
 
 
-def response_json(run: RunView) -> dict[str, Any]:
+def response_json(run: RunView) -> JsonObject:
     """Return a Response object."""
     status = run.status
     has_output = status in {"completed", "incomplete"}
@@ -46,7 +47,7 @@ def response_json(run: RunView) -> dict[str, Any]:
     }
 
 
-def _message(run: RunView) -> dict[str, Any]:
+def _message(run: RunView) -> JsonObject:
     text = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
     return {
         "id": run.id.replace("resp_", "msg_"),
