@@ -1,8 +1,8 @@
 """An embedded run server, for demos and for tests of DAGs that use runs.
 
-:class:`RunServer` is a real HTTP server on loopback that speaks OpenAI Assistants v2 or another
-dialect: that of Azure AI Foundry, LangGraph or OpenAI Responses. Its runs move by themselves, as a
-:class:`RunScript` says, and a :class:`Fault` spoils a request::
+``RunServer`` is a real HTTP server on loopback that speaks OpenAI Assistants v2 or another
+dialect, such as that of LangGraph. Its runs move by themselves, as a ``RunScript`` says, and a
+``Fault`` spoils a request::
 
     with RunServer(script=RunScript(runs_for=math.inf)) as server:
         os.environ["AIRFLOW_CONN_RUNS_DEFAULT"] = server.connection()

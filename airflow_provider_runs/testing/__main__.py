@@ -18,6 +18,7 @@ from airflow_provider_runs.testing.server import RunServer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Options that are fields of the script, and what ``--help`` says of them.
 _SCRIPT_OPTIONS = {
     "queued_for": "seconds in queued",
     "runs_for": "seconds in progress; inf for ever",
@@ -28,10 +29,10 @@ _SCRIPT_OPTIONS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal comes.
+    """Serve until SIGINT or SIGTERM comes, and return the exit code, 0.
 
-    :param arguments: of the command line; default: those of the process
-    :returns: the exit code
+    :param arguments: the command line's; by default those of the process.
+    :raises SystemExit: if the arguments make no sense, or the port is taken.
     """
     parser = _parser()
     options = vars(parser.parse_args(arguments))
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 def _greeting(server: RunServer) -> str:
     connection = server.connection()
     key = json.loads(connection)["password"]
-    steps = [
+    commands = [
         shlex.join(
             ["curl", "-H", f"Authorization: Bearer {key}", "--json", body, server.base_url + path]
         )
@@ -79,7 +80,7 @@ def _greeting(server: RunServer) -> str:
         f"Run server at {server.url} (Ctrl-C stops it)",
         f"Airflow connection: export AIRFLOW_CONN_RUNS_DEFAULT={shlex.quote(connection)}",
         f"or: airflow connections add runs_default --conn-json {shlex.quote(connection)}",
-        *(f"to start a run: {step}" for step in steps),
+        *(f"to start a run: {command}" for command in commands),
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.views import RunView
 
 
+__all__ = ["RunControl"]
+
+
 class RunControl:
-    """The runs of a server, from inside; its methods may be called from any thread.
+    """Creates, reads and changes the runs of a server from inside; from any thread.
 
-    Those that name a thread or a run raise :class:`ApiError` where the server would refuse.
+    The methods that name a thread or a run raise ``ApiError`` where the server would refuse.
 
-    :param dialect: how runs are shown
-    :param store: where they are
-    :param script: of runs for which no other is given
+    :param dialect: how runs are shown.
+    :param store: where they are.
+    :param script: how runs behave for which no other script is given.
     """
 
     def __init__(self, dialect: Dialect, store: Store, script: RunScript) -> None:
@@ -31,7 +34,7 @@ class RunControl:
     def create_thread(self) -> str:
         """Add a thread and return its id.
 
-        :raises TypeError: when the dialect has no threads
+        :raises TypeError: if the dialect has no threads.
         """
         self._need_threads()
         return self._store.create_thread({}).id
@@ -39,13 +42,12 @@ class RunControl:
     def create_run(
         self, thread_id: str | None = None, script: RunScript | None = None, **fields: object
     ) -> JsonObject:
-        """Add a run; with Responses, a response in the background.
+        """Add a run, and return it as the dialect shows it; a background response is a run too.
 
-        :param thread_id: its thread; default: a new one, where the dialect has threads
-        :param script: how it behaves; default: the server's script
-        :param fields: fields of the dialect's run, such as ``metadata``
-        :returns: the run as the dialect shows it
-        :raises TypeError: for a field that cannot be set, or a thread where there are none
+        :param thread_id: its thread; by default a new one, where the dialect has threads.
+        :param script: how it behaves; by default the server's script.
+        :param fields: fields of the dialect's run, such as ``metadata``.
+        :raises TypeError: if a field cannot be set, or a thread is given where there are none.
         """
         unknown = fields.keys() - self.dialect.fields.keys()
         if unknown:
@@ -58,7 +60,10 @@ class RunControl:
         return self._shown(self._store.create_run(thread_id, all_fields, script or self._script))
 
     def next_run(self, script: RunScript) -> None:
-        """Script the next run that is created over HTTP; several calls queue up."""
+        """Script the next run that is created over HTTP; the scripts of several calls queue up.
+
+        :param script: how it behaves.
+        """
         self._store.queue(script)
 
     def run(self, run_id: str) -> JsonObject:
@@ -66,7 +71,7 @@ class RunControl:
         return self._shown(self._store.run(run_id))
 
     def status(self, run_id: str) -> str:
-        """Return a run's status now, in the words of its script, whatever the dialect."""
+        """Return a run's status now, as its script calls it, whatever the dialect."""
         return self._store.run(run_id).status
 
     def end(
@@ -74,26 +79,27 @@ class RunControl:
     ) -> None:
         """Make a run final now, whatever it was doing.
 
-        :param status: the final status it takes
-        :param last_error: its ``last_error``, in place of the one its script gives
-        :raises ValueError: for a status that is not final
+        :param run_id: the run.
+        :param status: the final status that it takes, as its script would call it.
+        :param last_error: its ``last_error``, in place of the one that its script gives.
+        :raises ValueError: if the status is not final.
         """
         self._store.end_run(run_id, status, last_error)
 
     def delete(self, run_id: str) -> None:
-        """Forget a run: it answers 404 from now on."""
+        """Forget a run: requests for it are answered 404 from now on."""
         self._store.delete_run(run_id)
 
     def delete_thread(self, thread_id: str) -> None:
         """Forget a thread and its runs.
 
-        :raises TypeError: when the dialect has no threads
+        :raises TypeError: if the dialect has no threads.
         """
         self._need_threads()
         self._store.delete_thread(thread_id)
 
     def _shown(self, run: RunView) -> JsonObject:
-        # A copy, because parts of it belong to the run.
+        # A copy, since parts of it belong to the run.
         return copy.deepcopy(self.dialect.run_json(run))
 
     def _need_threads(self) -> None:

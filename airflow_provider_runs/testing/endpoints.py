@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.store import Store
 
+__all__ = ["EFFECTS", "Effects", "Endpoint", "Handler", "Reply", "ServedRequest"]
+
 #: Key of the ASGI state under which an endpoint leaves its ``Effects``, for the request log.
 EFFECTS = "effects"
 
@@ -70,6 +72,7 @@ class ServedRequest:
 #: What an endpoint returns: a whole response, or what to send as JSON with a 200.
 Reply = Response | JsonObject | list[JsonObject]
 
+#: What answers the requests to an endpoint.
 Handler = Callable[[ServedRequest], Awaitable[Reply]]
 
 
@@ -78,7 +81,7 @@ class Endpoint(NamedTuple):
 
     :param method: the HTTP method.
     :param path: template of the path, without the dialect's prefix.
-    :param handler: answers its requests.
+    :param handler: what answers its requests.
     :param is_open: whether it asks for no key.
     """
 

@@ -8,14 +8,17 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
 
 
-class ApiError(Exception):
-    """What the server answers instead of an object; the in-process helpers raise it too.
+__all__ = ["ApiError"]
 
-    :param status_code: the HTTP status
-    :param message: the text a person reads
-    :param error_type: the envelope's ``type``
-    :param param: the request parameter at fault, if one is
-    :param code: the machine-readable reason, if there is one
+
+class ApiError(Exception):
+    """What the server answers in place of an object; ``RunServer``'s own methods raise it too.
+
+    :param status_code: the HTTP status.
+    :param message: the text that a person reads.
+    :param error_type: the envelope's ``type``.
+    :param param: the request's parameter that is at fault, if one is.
+    :param code: the machine-readable reason, if there is one.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class ApiError(Exception):
 
     @classmethod
     def of_status(cls, status_code: int) -> ApiError:
-        """Return the error OpenAI would send with a status, for faults that give no body."""
+        """Return the error that OpenAI sends with a status, for faults that give no body."""
         if status_code == 401:
             return cls(status_code, "Incorrect API key provided.", code="invalid_api_key")
         if status_code == 429:
@@ -48,7 +51,7 @@ class ApiError(Exception):
         return cls(status_code, f"The request was refused with status {status_code}.")
 
     def envelope(self) -> JsonObject:
-        """Return the body of the answer."""
+        """Return the error as the body of an answer."""
         error = {
             "message": self.message,
             "type": self.error_type,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
 
 
+__all__ = ["Fault", "FaultPlan"]
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with one request.
@@ -21,15 +24,16 @@ class Fault:
     A fault with a ``status`` or a ``body`` answers in place of the server; one with neither lets
     the normal answer through, but late, with more headers, or cut.
 
-    :param status: status to answer with; default: 200, or the normal one if ``after_effect``
-    :param headers: headers to add to the answer
-    :param body: body to answer with, a dict as JSON; default: an error envelope that suits an
-        error ``status``, else nothing
-    :param delay: seconds to wait before anything else happens
-    :param drop: abort the connection without an answer
-    :param cut: send half of the answer's body, then close the connection
+    :param status: the HTTP status to answer with; by default 200, or the normal one with
+        ``after_effect``.
+    :param headers: headers to add to the answer.
+    :param body: the body to answer with, a dict as JSON; by default an error envelope that suits
+        an error ``status``, else nothing.
+    :param delay: seconds to wait before anything else happens.
+    :param drop: abort the connection without an answer.
+    :param cut: send half of the answer's body, then close the connection.
     :param after_effect: whether the request does its work before its answer is replaced or lost;
-        otherwise a replaced or dropped request has no effect
+        otherwise a replaced or dropped request has no effect.
     """
 
     status: int | None = None
@@ -42,7 +46,7 @@ class Fault:
 
     @property
     def replaces(self) -> bool:
-        """Whether the client gets something else than the normal answer, or nothing."""
+        """Whether the client gets another answer than the normal one, or none."""
         return self.drop or self.status is not None or self.body is not None
 
 
@@ -62,7 +66,7 @@ class _PlannedFault:
 
 
 class FaultPlan:
-    """The faults to come; may be used from any thread."""
+    """Keeps the faults to come, in order; its methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._planned: list[_PlannedFault] = []
@@ -75,15 +79,16 @@ class FaultPlan:
         path: str | re.Pattern[str] | None,
         times: int | None,
     ) -> None:
-        """Plan a fault; see :meth:`RunServer.fault`."""
+        """Plan a fault; ``RunServer.fault`` says what the parameters are."""
         left = math.inf if times is None else times
         with self._lock:
             self._planned.append(_PlannedFault(fault, method, path, left))
 
     def take(self, method: str, *paths: str) -> Fault:
-        """Use up and return the fault that a request gets; a harmless one if none is due.
+        """Return the fault that a request gets, and use it up; a harmless one if none is due.
 
-        :param paths: the path in each form by which it may be known
+        :param method: the HTTP method, in capitals.
+        :param paths: the path in each form by which it may be known.
         """
         with self._lock:
             for planned in self._planned:

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.dialects.base import Dialect
 
 
+__all__ = ["run_server", "run_server_dialect", "runs_connection"]
+
+
 @pytest.fixture
 def run_server_dialect() -> str | Dialect:
-    """Return what ``run_server`` speaks: a name or an instance, as :class:`RunServer` takes it."""
+    """Return what ``run_server`` speaks: a dialect or its name, as ``RunServer`` takes it."""
     return "assistants"
 
 

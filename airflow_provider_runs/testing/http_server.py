@@ -16,7 +16,9 @@ from airflow_provider_runs.testing.middleware import TRANSPORT
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-#: The address that it listens on: nobody else can reach it.
+__all__ = ["HOST", "HttpServer"]
+
+#: The address to listen on: only this machine can reach it.
 HOST = "127.0.0.1"
 
 
@@ -27,7 +29,7 @@ class _Running(NamedTuple):
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that shows the application its transport.
+    """Speaks HTTP/1.1, and shows the application the transport of each request.
 
     ASGI has no way to hang up in the middle of an answer, which is just what a fault must do.
     """
@@ -41,10 +43,11 @@ class _Protocol(H11Protocol):
 
 
 class HttpServer:
-    """uvicorn's protocol on a loopback socket, in a daemon thread.
+    """Serves an application on a loopback socket, in a daemon thread.
 
-    uvicorn's own ``Server`` is left out: it looks ten times a second whether it should stop, and
-    then waits for open requests; here a stop takes milliseconds, whatever the clients do.
+    It uses uvicorn's protocol, but not its ``Server``, which checks ten times a second whether it
+    should stop and then waits for open requests: here a stop takes milliseconds, whatever the
+    clients do.
 
     :param app: the application.
     """
@@ -57,19 +60,18 @@ class HttpServer:
             lifespan="off",
             proxy_headers=False,
             log_config=None,
-            # Longer than the usual pause between two polls, so that a client does not send the
-            # next one just when its connection is being closed.
+            # Seconds; longer than the usual pause between two polls, so that a client does not
+            # send the next one just when its connection is being closed.
             timeout_keep_alive=75,
         )
         self._running: _Running | None = None
         self._lock = threading.Lock()
 
     def start(self, port: int) -> int:
-        """Serve, unless it does already.
+        """Serve, unless it does so already, and return the port.
 
-        :param port: TCP port; 0 takes a free one
-        :returns: the port
-        :raises OSError: when the port is taken
+        :param port: the TCP port; 0 takes a free one.
+        :raises OSError: if the port is taken.
         """
         with self._lock:
             if self._running is not None:

@@ -24,18 +24,20 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.paths import Paths
     from airflow_provider_runs.testing.request_log import RequestLog
 
+__all__ = ["TRANSPORT", "FaultMiddleware"]
+
 #: Key of the ASGI state under which a request finds the transport that it came by.
 TRANSPORT = "transport"
 
 
 class FaultMiddleware:
-    """An ASGI application around the one with the endpoints, which it spoils the answers of.
+    """Records the requests to an ASGI application, and spoils those that a fault is planned for.
 
-    :param app: the application with the endpoints.
-    :param paths: what is to be made of a request's path.
+    :param app: the application, the one with the endpoints.
+    :param paths: tells a path without its prefix.
     :param refusal: makes a response of an error, for faults that give no body.
-    :param faults: what is to go wrong.
-    :param request_log: gets every request, with what was answered.
+    :param faults: says what goes wrong.
+    :param request_log: keeps every request, and what was answered.
     :param clock: returns the present time, in epoch seconds.
     """
 

@@ -1,4 +1,4 @@
-"""What a dialect's paths are made of."""
+"""What the path of a request is made of: a prefix of the dialect's, and what it names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Paths:
-    """Paths of a prefix, which may be empty, and of what an endpoint is called after it.
+__all__ = ["Paths"]
 
-    :param prefixes: templates of the prefixes, such as ``/api/projects/{project}``
-    :param run_path: template of a run's path, with ``{run_id}``
+
+class Paths:
+    """Takes the paths of a dialect apart.
+
+    :param prefixes: templates of the prefixes, which may be empty, such as
+        ``/api/projects/{project}``.
+    :param run_path: template of a run's path, with ``{run_id}``.
     """
 
     def __init__(self, prefixes: Iterable[str], run_path: str) -> None:
@@ -22,11 +26,11 @@ class Paths:
         self._run = re.compile(f"^{_pattern(run_path)}")
 
     def without_prefix(self, path: str) -> str:
-        """Return a path as it is without its prefix."""
+        """Return a path without its prefix."""
         return self._prefix.sub("", path, count=1)
 
     def run_id(self, path: str) -> str | None:
-        """Return the run that a path without prefix names; None if it names none."""
+        """Return the run that a path without prefix names; ``None`` if it names none."""
         found = self._run.match(path)
         return found["run_id"] if found else None
 

@@ -1,4 +1,4 @@
-"""The log of what clients asked."""
+"""The log of what clients asked, and of what they were answered."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.endpoints import Effects
     from airflow_provider_runs.testing.paths import Paths
 
+__all__ = ["RecordedRequest", "RequestLog"]
+
 _logger = logging.getLogger("airflow_provider_runs.testing")
 
+#: Headers, in lower case, whose values are not kept.
 _SECRET = {"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"}
 
 
@@ -26,15 +29,16 @@ _SECRET = {"authorization", "proxy-authorization", "api-key", "x-api-key", "cook
 class RecordedRequest:
     """One request that reached the server.
 
-    :param method: HTTP method, in capitals
-    :param path: path without the dialect's prefix, such as ``/v1`` or ``/api/projects/demo``
-    :param query: query parameters
-    :param headers: headers by lower-case name; those with credentials read ``***``
-    :param body: the JSON body; None without one, or if it is not JSON
-    :param status: the status answered; None while there is no answer, or when it was dropped
-    :param at: when it arrived, epoch seconds of the server's clock
-    :param run_id: the run it names, or the one it created
-    :param cancelled: the runs for which it is a cancel that took effect, answered or not
+    :param method: the HTTP method, in capitals.
+    :param path: the path without the dialect's prefix, such as ``/v1`` or ``/api/projects/demo``.
+    :param query: the query's parameters.
+    :param headers: the headers, by lower-case name; those with credentials read ``***``.
+    :param body: the decoded JSON body; ``None`` without one, or if it is no JSON.
+    :param status: the HTTP status that was answered; ``None`` as long as nothing was, or if the
+        connection was dropped.
+    :param at: when it arrived, in epoch seconds by the server's clock.
+    :param run_id: the run that it names, or the one that it created.
+    :param cancelled: the runs that it cancelled, whether or not that was answered.
     """
 
     method: str
@@ -49,14 +53,14 @@ class RecordedRequest:
 
     @property
     def accepted_cancel(self) -> bool:
-        """Whether it is a cancel that took effect, answered or not."""
+        """Whether it cancelled a run, whether or not that was answered."""
         return bool(self.cancelled)
 
 
 class RequestLog:
-    """All requests in order of arrival; may be used from any thread.
+    """Keeps all requests, in order of arrival; its methods may be called from any thread.
 
-    :param paths: what is to be made of a request's path
+    :param paths: tells which run a path names.
     """
 
     def __init__(self, paths: Paths) -> None:
@@ -65,7 +69,12 @@ class RequestLog:
         self._lock = threading.Lock()
 
     def add(self, scope: Scope, body: bytes, at: float) -> int:
-        """Record a request and return its number, for ``complete``."""
+        """Record a request, and return its number, for ``complete``.
+
+        :param scope: the request, as ASGI gives it.
+        :param body: its body.
+        :param at: when it arrived, in epoch seconds.
+        """
         headers = {
             name: "***" if name in _SECRET else value
             for name, value in Headers(scope=scope).items()
@@ -87,10 +96,11 @@ class RequestLog:
             return len(self._requests) - 1
 
     def complete(self, number: int, status: int | None, effects: Effects) -> None:
-        """Complete a record, and log it.
+        """Complete the record of a request, and log it.
 
-        :param status: the status sent; None when the connection was dropped
-        :param effects: what the request did: some of the record's fields
+        :param number: of the request, from ``add``.
+        :param status: the HTTP status that was answered; ``None`` if the connection was dropped.
+        :param effects: what the request did.
         """
         with self._lock:
             request = replace(self._requests[number], status=status, **effects)
@@ -98,7 +108,7 @@ class RequestLog:
         _logger.info("%s %s -> %s", request.method, request.path, status or "dropped")
 
     def requests(self) -> list[RecordedRequest]:
-        """Return what was recorded so far."""
+        """Return the requests so far."""
         with self._lock:
             return list(self._requests)
 

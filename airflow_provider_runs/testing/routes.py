@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.store import Store
 
 
+__all__ = ["make_application"]
+
+
 def make_application(dialect: Dialect, store: Store, api_key: str | None) -> Starlette:
     """Return an application with every endpoint of a dialect under each of its prefixes.
 

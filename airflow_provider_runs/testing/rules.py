@@ -53,6 +53,6 @@ class Rules(ABC):
         """Return the error for a parameter that makes no sense.
 
         :param param: its name; ``None`` where it is the whole body.
-        :param message: the text a person reads.
+        :param message: the text that a person reads.
         :param code: the machine-readable reason, if there is one.
         """

@@ -1,4 +1,4 @@
-"""One run: its state machine."""
+"""One run, and its state machine."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
+__all__ = ["ScriptedRun"]
+
+#: Why a run failed whose script gives no reason.
 _SERVER_ERROR = {"code": "server_error", "message": "Sorry, something went wrong."}
 
 
 class ScriptedRun:
-    """A run whose status follows from its script and the time.
+    """A run whose status follows from its script and from the time.
 
-    Nothing runs in the background: the phases to come are written down, every intervention
-    rewrites those still ahead, and the status is the last phase reached. Each method takes the
-    present time, ``now``, in epoch seconds.
+    Nothing runs in the background: the phases to come are known from the start, each intervention
+    rewrites those that are still ahead, and the last phase reached says the status. Each method
+    takes the present time, ``now``, in epoch seconds.
 
-    :param run_id: its id
-    :param thread_id: the thread it belongs to; None where there are none
-    :param script: how it behaves
-    :param fields: what its creator may set
-    :param now: when it is created
+    :param run_id: its id.
+    :param thread_id: the thread it belongs to; ``None`` where there are none.
+    :param script: how it behaves.
+    :param fields: what its creator may set.
+    :param now: when it is created, in epoch seconds.
     """
 
     def __init__(
@@ -58,9 +61,9 @@ class ScriptedRun:
     def cancel(self, now: float, *, rollback: bool = False) -> bool:
         """Cancel the run, unless it is final or ``cancelling`` already.
 
-        :param rollback: whether the run is gone after ``cancelling``
-        :returns: whether the cancel took effect
-        :raises ApiError: when its script refuses
+        :param rollback: whether the run is gone after ``cancelling``.
+        :return: whether it was cancelled by this.
+        :raises ApiError: if its script refuses.
         """
         status = self.status(now)
         if status in FINAL or status == "cancelling":
@@ -76,10 +79,10 @@ class ScriptedRun:
         return True
 
     def submit(self, outputs: Sequence[JsonMapping], now: float) -> None:
-        """Take tool outputs and go on.
+        """Take the tool outputs that the run waits for, and go on.
 
-        :param outputs: one mapping with a ``tool_call_id`` for each call the run waits for
-        :raises ApiError: when the run does not wait for outputs, or for other ones
+        :param outputs: one mapping with a ``tool_call_id`` for each tool call.
+        :raises ApiError: if the run waits for no outputs, or for other ones.
         """
         status = self.status(now)
         if status != "requires_action":
@@ -95,9 +98,9 @@ class ScriptedRun:
     def end(self, status: str, last_error: JsonObject | None, now: float) -> None:
         """Make the run final, whatever it was doing.
 
-        :param status: a final status
-        :param last_error: the run's ``last_error``, in place of the one its script gives
-        :raises ValueError: for a status that is not final
+        :param status: a final status.
+        :param last_error: the run's ``last_error``, in place of the one that its script gives.
+        :raises ValueError: if the status is not final.
         """
         if status not in FINAL:
             raise ValueError(f"{status!r} is not a final status: {', '.join(sorted(FINAL))}")

@@ -11,24 +11,32 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
+__all__ = ["FINAL", "GONE", "Phase", "RunScript"]
+
+#: The statuses after which a run does not change any more.
 FINAL = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
-"""The statuses after which a run does not change any more."""
-
+#: In place of a status: a run that was rolled back is no longer there.
 GONE = "gone"
-"""In place of a status, from when on a run that was rolled back is no longer there."""
 
+#: The fields of a script that are durations.
 _SECONDS = ("queued_for", "runs_for", "cancelling_for", "expires_after")
+#: The fields that a run's metadata may give, and what reads their values.
 _OVERRIDES: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(_SECONDS, float),
     "ends": str,
     "cancel_ends": str,
     "refuse_cancel": int,
 }
-_PATH = {"queued_for", "runs_for", "ends"}
+#: The fields that stand in place of a ``timeline``.
+_INSTEAD_OF_TIMELINE = {"queued_for", "runs_for", "ends"}
 
 
 class Phase(NamedTuple):
-    """One status and the moment (epoch seconds, ``inf`` for never) at which a run takes it."""
+    """A stretch of time in one status.
+
+    :param at: when it begins, in epoch seconds; ``math.inf`` for never.
+    :param status: the status.
+    """
 
     at: float
     status: str
@@ -36,25 +44,26 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class RunScript:
-    """What happens to a run by itself, and when it is cancelled.
+    """How a run behaves: what happens to it by itself, and when it is cancelled.
 
-    All durations are seconds; ``math.inf`` means for ever.
+    All durations are in seconds; ``math.inf`` means for ever.
 
-    :param queued_for: time in ``queued``
-    :param runs_for: time in ``in_progress`` after that, and again after tool outputs came
+    :param queued_for: seconds in ``queued``.
+    :param runs_for: seconds in ``in_progress`` after that, and again once tool outputs have come.
     :param ends: the status that follows: a final one, ``requires_action``, or any other word;
-        the words are those of Assistants, which other dialects translate
-    :param cancelling_for: time in ``cancelling`` after an accepted cancel; 0 skips it
-    :param cancel_ends: the status that follows ``cancelling``
-    :param refuse_cancel: an HTTP error status with which cancel is refused while the run is active
-    :param expires_after: time from the start after which ``requires_action`` becomes ``expired``
-    :param last_error: the run's ``last_error`` once it has failed, instead of a ``server_error``
-    :param tool_calls: what ``requires_action`` asks for, each with an ``id``; one call of a
-        function by default
-    :param timeline: statuses with the time in each, in place of ``queued_for``, ``runs_for`` and
-        ``ends``; the last one stays
-    :raises ValueError: for a negative duration, an empty timeline, a ``refuse_cancel`` that is
-        not an error status, or a tool call without ``id``
+        the words are those of Assistants, which other dialects translate.
+    :param cancelling_for: seconds in ``cancelling`` after an accepted cancel; 0 skips it.
+    :param cancel_ends: the status that follows ``cancelling``.
+    :param refuse_cancel: an HTTP error status with which a cancel is refused while the run is
+        active; by default none is.
+    :param expires_after: seconds from the start until ``requires_action`` becomes ``expired``.
+    :param last_error: the run's ``last_error`` once it has failed; by default a ``server_error``.
+    :param tool_calls: what ``requires_action`` asks for, each with an ``id``; by default one call
+        of a function.
+    :param timeline: statuses with the seconds in each, in place of ``queued_for``, ``runs_for``
+        and ``ends``; the last one stays.
+    :raises ValueError: if a duration is negative, the timeline is empty, ``refuse_cancel`` is no
+        error status, or a tool call has no ``id``.
     """
 
     queued_for: float = 0.2
@@ -88,21 +97,21 @@ class RunScript:
 
         Whoever starts a run over HTTP scripts it this way: ``{"runs_for": "inf"}``.
 
-        :param metadata: the run's metadata; other keys are ignored
-        :raises ValueError: when a value does not suit its field
-        :raises TypeError: the same
+        :param metadata: the run's metadata; keys that are no fields are ignored.
+        :raises ValueError: if a value does not suit its field.
+        :raises TypeError: if a value is of a type that does not.
         """
         changes = {
             name: parse(metadata[name]) for name, parse in _OVERRIDES.items() if name in metadata
         }
-        if changes.keys() & _PATH:
+        if changes.keys() & _INSTEAD_OF_TIMELINE:
             changes["timeline"] = None
         return replace(self, **changes)
 
     def plan(self, created: float) -> list[Phase]:
         """Return the phases of a run that nobody touches.
 
-        :param created: when the run is created, epoch seconds
+        :param created: when the run is created, in epoch seconds.
         """
         if self.timeline is not None:
             phases, at = [], created
@@ -118,7 +127,7 @@ class RunScript:
         return phases
 
     def expires_at(self, phases: Sequence[Phase]) -> int | None:
-        """Return when a run with these phases expires, in epoch seconds; None for never."""
+        """Return when a run with these phases expires, in epoch seconds; ``None`` for never."""
         started = next(
             (phase.at for phase in phases if phase.status == "in_progress"), phases[0].at
         )

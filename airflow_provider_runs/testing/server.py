@@ -26,25 +26,27 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.request_log import RecordedRequest
 
 
+__all__ = ["RunServer"]
+
+
 class RunServer(RunControl):
-    """A real HTTP server on loopback that speaks one of four dialects.
+    """Serves a run API over HTTP, on loopback, in one of the dialects.
 
-    Use it as a context manager, or call :meth:`start` and :meth:`stop`. What it remembers outlives
-    a stop, and so does its port: stopping and starting again looks like an outage. All methods may
-    be called from any thread. The methods that name a thread or a run raise :class:`ApiError`
-    where the server would refuse.
+    Use it as a context manager, or call ``start`` and ``stop``. What it remembers outlives a stop,
+    and so does its port: to stop it and start it again looks like an outage. All methods may be
+    called from any thread. The methods that name a thread or a run raise ``ApiError`` where the
+    server would refuse.
 
-    :param dialect: ``assistants``, ``foundry``, ``langgraph`` or ``responses``; or an instance of
-        :class:`Assistants`, :class:`Foundry`, :class:`LangGraph` or :class:`Responses`, with
-        switches for what differs between real servers
-    :param port: TCP port; 0 takes a free one at the first start
-    :param api_key: the key clients must send; None accepts any that is not empty, and for
-        LangGraph none at all
-    :param script: of runs for which no other is given; default: ``RunScript()``
-    :param thread_lock: whether a thread with an active run refuses messages and further runs;
-        default: what is usual in the dialect, which is to refuse, but not in LangGraph
-    :param clock: returns the present time in epoch seconds
-    :raises ValueError: for a dialect that does not exist
+    :param dialect: the name of a dialect, such as ``assistants`` or ``langgraph``; or an instance
+        of its class, such as ``LangGraph``, with switches for what differs between real servers.
+    :param port: the TCP port; 0 takes a free one at the first start.
+    :param api_key: the key that clients must send; by default any will do, and LangGraph asks for
+        none at all.
+    :param script: how runs behave for which no other script is given; by default ``RunScript()``.
+    :param thread_lock: whether a thread with an active run refuses messages and further runs; by
+        default as usual in the dialect: Assistants refuses, LangGraph does not.
+    :param clock: returns the present time, in epoch seconds.
+    :raises ValueError: if there is no dialect of that name.
     """
 
     def __init__(
@@ -84,21 +86,21 @@ class RunServer(RunControl):
         self.stop()
 
     def start(self) -> None:
-        """Serve, until :meth:`stop`; nothing happens if it does already.
+        """Serve until ``stop``; do nothing if it serves already.
 
-        :raises OSError: when the port is taken
+        :raises OSError: if the port is taken.
         """
         self._port = self._http.start(self._port)
 
     def stop(self) -> None:
-        """Hang up on all clients at once; nothing happens if it is stopped already."""
+        """Hang up on all clients at once; do nothing if it is stopped already."""
         self._http.stop()
 
     @property
     def port(self) -> int:
         """The TCP port.
 
-        :raises RuntimeError: before the first start, when it is not known yet
+        :raises RuntimeError: before the first start, if it is still to be chosen.
         """
         if not self._port:
             raise RuntimeError("the server has no port before it is started")
@@ -111,7 +113,7 @@ class RunServer(RunControl):
 
     @property
     def base_url(self) -> str:
-        """The URL that the dialect's clients are given, without a slash at the end."""
+        """The base URL for the dialect's clients, without a slash at the end."""
         return self.url + self.dialect.base_path
 
     def fault(
@@ -122,11 +124,12 @@ class RunServer(RunControl):
         path: str | re.Pattern[str] | None = None,
         times: int | None = 1,
     ) -> None:
-        """Let the next requests that match fail; of several faults, the first planned is first.
+        """Spoil the next requests that match; of several faults, the first one planned comes first.
 
-        :param method: HTTP method to match; default: any
-        :param path: part of the path to match, or a pattern to find in it; default: any path
-        :param times: how many requests get the fault; None: all until :meth:`clear_faults`
+        :param fault: what goes wrong.
+        :param method: the HTTP method to match; by default any.
+        :param path: a part of the path to match, or a pattern to find in it; by default any path.
+        :param times: how many requests get the fault; ``None`` for all, until ``clear_faults``.
         """
         self._faults.add(fault, method, path, times)
 
@@ -140,16 +143,18 @@ class RunServer(RunControl):
         return self._request_log.requests()
 
     def accepted_cancels(self, run_id: str | None = None) -> int:
-        """Return how many cancels took effect; for one run, or for all of them."""
+        """Return how many cancels took effect.
+
+        :param run_id: count those of one run; by default those of all.
+        """
         cancelled = [each for request in self.requests for each in request.cancelled]
         return len(cancelled) if run_id is None else cancelled.count(run_id)
 
     def connection(self, conn_type: str | None = None, **extra: object) -> str:
-        """Return an Airflow connection to this server, as JSON.
+        """Return an Airflow connection to this server, as JSON for ``AIRFLOW_CONN_<ID>``.
 
-        :param conn_type: its connection type; default: the dialect's
-        :param extra: its extra; it comes before what the dialect needs there
-        :returns: what to put in the environment variable ``AIRFLOW_CONN_<ID>``
+        :param conn_type: its connection type; by default the dialect's.
+        :param extra: its extra; it wins over what the dialect needs there.
         """
         connection = {
             "conn_type": conn_type or f"runs_{self.dialect.name}",

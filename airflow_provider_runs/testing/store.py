@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.views import RunView
 
 
+__all__ = ["Store"]
+
+
 @dataclass
 class _Thread:
     id: str
@@ -29,15 +32,15 @@ class _Thread:
 
 
 class Store:
-    """Everything the server remembers; its methods may be called from any thread.
+    """Keeps threads and runs; its methods may be called from any thread.
 
-    Methods that take an id raise the :class:`ApiError` that the rules have for one that is
-    malformed or not there. Where they take a run's and a thread's, the run must be the thread's.
+    The methods that take an id raise the ``ApiError`` that the rules have for one that is malformed
+    or not there. Those that take a run's and a thread's want the run to be the thread's.
 
-    :param rules: makes ids, and finds the words of refusals
-    :param clock: returns the present time in epoch seconds
-    :param script: of runs for which no other was given
-    :param thread_lock: whether an active run blocks its thread
+    :param rules: makes ids, and the errors of refusals.
+    :param clock: returns the present time, in epoch seconds.
+    :param script: how runs behave for which no other script is given.
+    :param thread_lock: whether an active run blocks its thread.
     """
 
     def __init__(
@@ -53,13 +56,14 @@ class Store:
         self._lock = threading.RLock()
 
     def now(self) -> float:
-        """Return the present time, epoch seconds."""
+        """Return the present time, in epoch seconds."""
         return self._clock()
 
     def create_thread(self, metadata: JsonMapping, thread_id: str | None = None) -> ThreadView:
         """Add a thread, in place of one that has the same id.
 
-        :param thread_id: its id; default: a new one
+        :param metadata: its metadata.
+        :param thread_id: its id; by default a new one.
         """
         thread_id = thread_id or self._rules.new_id("thread")
         with self._lock:
@@ -67,7 +71,7 @@ class Store:
             return self.thread(thread_id)
 
     def has_thread(self, thread_id: str) -> bool:
-        """Return whether there is a thread of this id."""
+        """Return whether there is a thread with this id."""
         self._rules.check_id("thread", thread_id)
         return thread_id in self._threads
 
@@ -89,7 +93,7 @@ class Store:
             del self._threads[thread_id]
 
     def blocking_run(self, thread_id: str) -> RunView | None:
-        """Return the active run that blocks a thread; None if none does."""
+        """Return the active run that blocks a thread; ``None`` if none does."""
         active = self.thread(thread_id).active_run
         return active if self._thread_lock else None
 
@@ -108,11 +112,12 @@ class Store:
     ) -> RunView:
         """Add a run.
 
-        :param thread_id: its thread; None where there are none
-        :param fields: all that its creator may set
-        :param script: how it behaves; default: the first queued one, or else the server's own
-        :param alone: whether an active run stands in its way, also in a thread that does not lock
-        :raises ApiError: when the thread is blocked, or the metadata does not suit the script
+        :param thread_id: its thread; ``None`` where there are none.
+        :param fields: all that its creator may set.
+        :param script: how it behaves; by default the first queued one, or else the server's own.
+        :param alone: whether an active run stands in its way even if that does not block the
+            thread.
+        :raises ApiError: if the thread is blocked, or the metadata does not suit the script.
         """
         with self._lock:
             thread = None if thread_id is None else self._thread(thread_id)
@@ -142,9 +147,11 @@ class Store:
     def cancel_run(
         self, run_id: str, thread_id: str | None = None, *, rollback: bool = False
     ) -> tuple[RunView, bool]:
-        """Cancel a run; see :meth:`ScriptedRun.cancel`.
+        """Cancel a run unless it is final or ``cancelling`` already.
 
-        :returns: the run, and whether the cancel took effect
+        :param rollback: whether the run is gone after ``cancelling``.
+        :return: the run, and whether it was cancelled by this.
+        :raises ApiError: if its script refuses.
         """
         with self._lock:
             run, now = self._run(run_id, thread_id), self._clock()
@@ -152,14 +159,23 @@ class Store:
             return run.view(now), accepted
 
     def submit(self, run_id: str, thread_id: str, outputs: Sequence[JsonMapping]) -> RunView:
-        """Give a run the tool outputs it waits for."""
+        """Give a run the tool outputs that it waits for.
+
+        :param outputs: one mapping with a ``tool_call_id`` for each tool call.
+        :raises ApiError: if the run waits for no outputs, or for other ones.
+        """
         with self._lock:
             run, now = self._run(run_id, thread_id), self._clock()
             run.submit(outputs, now)
             return run.view(now)
 
     def end_run(self, run_id: str, status: str, last_error: JsonObject | None) -> None:
-        """Make a run final."""
+        """Make a run final now, whatever it was doing.
+
+        :param status: a final status.
+        :param last_error: the run's ``last_error``, in place of the one that its script gives.
+        :raises ValueError: if the status is not final.
+        """
         with self._lock:
             self._run(run_id).end(status, last_error, self._clock())
 

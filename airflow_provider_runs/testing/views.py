@@ -1,4 +1,4 @@
-"""Threads and runs as they are at one moment, before a dialect puts them into its words."""
+"""Threads and runs as they are at one moment, before a dialect puts them into words of its own."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.scripts import Phase
 
 
+__all__ = ["RunView", "ThreadView"]
+
+
 @dataclass(frozen=True)
 class RunView:
-    """A run at one moment. All times are epoch seconds.
+    """A run at one moment. All times are in epoch seconds.
 
-    :param id: its id
-    :param thread_id: its thread; None where the dialect has none
-    :param phases: what it has been through, from its creation on; the last one is its status
-    :param fields: what its creator may set, with the dialect's defaults for the rest
-    :param expires_at: when it expires if it goes on waiting; None for never
-    :param last_error: why it failed; None if it did not
-    :param tool_calls: what it asks for while it is in ``requires_action``
+    :param id: its id.
+    :param thread_id: its thread; ``None`` where the dialect has none.
+    :param phases: what it has been through since its creation; the last one says its status.
+    :param fields: what its creator may set, with the dialect's defaults for the rest.
+    :param expires_at: when it expires if it goes on waiting; ``None`` for never.
+    :param last_error: why it failed; ``None`` if it did not.
+    :param tool_calls: what it asks for while it is in ``requires_action``.
     """
 
     id: str
@@ -37,7 +40,7 @@ class RunView:
 
     @property
     def status(self) -> str:
-        """The status, in the script's words."""
+        """The status, as scripts call it."""
         return self.phases[-1].status
 
     @property
@@ -47,17 +50,17 @@ class RunView:
 
     @property
     def created_at(self) -> float:
-        """When it was created."""
+        """When it was created, in epoch seconds."""
         return self.phases[0].at
 
     @property
     def started_at(self) -> float | None:
-        """When it was first in progress; None if it never was."""
+        """When it was first in progress, in epoch seconds; ``None`` if it never was."""
         return next((phase.at for phase in self.phases if phase.status == "in_progress"), None)
 
     @property
     def updated_at(self) -> float:
-        """When it took its status."""
+        """When it took its status, in epoch seconds."""
         return self.phases[-1].at
 
 
@@ -65,10 +68,10 @@ class RunView:
 class ThreadView:
     """A thread at one moment.
 
-    :param id: its id
-    :param created_at: when it was created, epoch seconds
-    :param metadata: its metadata
-    :param runs: its runs, the oldest first
+    :param id: its id.
+    :param created_at: when it was created, in epoch seconds.
+    :param metadata: its metadata.
+    :param runs: its runs, the oldest first.
     """
 
     id: str
@@ -78,10 +81,10 @@ class ThreadView:
 
     @property
     def active_run(self) -> RunView | None:
-        """The oldest of its runs that are still active; None if none is."""
+        """The oldest of its runs that are still active; ``None`` if none is."""
         return next((run for run in self.runs if run.is_active), None)
 
     @property
     def updated_at(self) -> float:
-        """When it or one of its runs last changed, epoch seconds."""
+        """When it or one of its runs last changed, in epoch seconds."""
         return max([self.created_at, *(run.updated_at for run in self.runs)])

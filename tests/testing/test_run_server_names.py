@@ -1,20 +1,61 @@
-"""The names that the run server offers."""
+"""The names that the run server's modules offer."""
 
 from __future__ import annotations
 
+import ast
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
 import airflow_provider_runs.testing as package
 from airflow_provider_runs.testing import dialects
+from dev.import_graph import import_graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: What users import, the dialects aside.
 NAMES = {"ApiError", "Fault", "RecordedRequest", "RunScript", "RunServer"}
+MODULES = sorted(set(import_graph(package.__name__)) - {f"{package.__name__}.__main__"})
+#: They offer the names of others.
+PACKAGES = {package.__name__, dialects.__name__}
+
+
+def order(name: str) -> tuple[bool, bool, str]:
+    """Constants, then classes, then functions: as ruff sorts (RUF022)."""
+    return not name.isupper(), not name[0].isupper(), name
+
+
+def defined(module: str) -> Iterator[str]:
+    """Yield the names that a module defines."""
+    for node in ast.parse(Path(import_module(module).__file__ or "").read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_says_what_is_public_in_order(name: str) -> None:
+    module = import_module(name)
+    assert module.__all__ == sorted(set(module.__all__), key=order)
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - PACKAGES))
+def test_what_is_public_is_what_has_no_underscore(name: str) -> None:
+    public = {each for each in defined(name) if not each.startswith("_")}
+    assert set(import_module(name).__all__) == public
 
 
 def test_users_find_the_server_and_every_dialect() -> None:
     kinds = {kind.__name__: kind for kind in dialects.DIALECTS.values()}
     assert package.__all__ == sorted(NAMES | kinds.keys())
     assert {"Assistants", "Foundry", "LangGraph", "Responses"} <= kinds.keys()
-    for name in package.__all__:
-        assert getattr(package, name).__module__.startswith(f"{package.__name__}.")
     for name, kind in kinds.items():
         assert getattr(package, name) is kind
 

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
+__all__ = ["AgentServer"]
+
+#: What a body has for the graph; a run shows it as its ``kwargs``.
 _KWARGS = ("input", "command", "config", "context")
 
 
 @dataclass(frozen=True)
 class AgentServer(Dialect, abstract=True):
-    """Threads and runs with UUIDs, and a server that asks for a key only if it has one."""
+    """Has threads and runs with UUIDs, and asks for a key only if the server has one."""
 
     invalid_status: ClassVar[int] = 422
     fields: ClassVar[JsonMapping] = {
@@ -44,7 +47,7 @@ class AgentServer(Dialect, abstract=True):
     )
 
     def endpoints(self) -> list[Endpoint]:
-        """Return those for threads and runs, and for the server's health."""
+        """Return the endpoints for threads and runs, and for the server's health."""
         thread, run = "/threads/{thread_id}", self.run_path
         return [
             Endpoint("GET", "/ok", self.get_ok, is_open=True),
@@ -61,7 +64,7 @@ class AgentServer(Dialect, abstract=True):
         ]
 
     def check_request(self, request: ServedRequest, api_key: str | None) -> None:
-        """Ask for the server's key, if it has one."""
+        """Check that a request has the server's key, if the server has one."""
         key = key_of(request, "x-api-key")
         if api_key is not None and not key:
             raise ApiError(403, "Missing authentication headers")
@@ -84,19 +87,19 @@ class AgentServer(Dialect, abstract=True):
             raise self.invalid(f"{kind}_id", f"Invalid {kind} ID: must be a UUID") from None
 
     def missing(self, kind: str, value: str) -> ApiError:
-        """Return what a real server says, which has no words for a run (seen with api 0.16.7)."""
+        """Return the error of a real server, which names no run (seen with api 0.16.7)."""
         return ApiError(404, "Not Found" if kind == "run" else f"Thread with ID {value} not found")
 
     def blocked(self, thread_id: str, run_id: str) -> ApiError:
-        """Return the error for a run that does not want to wait for another one."""
+        """Return the error for a run that would have to wait for another one."""
         return ApiError(409, f"Thread {thread_id} is already running a task: {run_id}.")
 
     def no_route(self, status: int, method: str, path: str) -> ApiError:
-        """Return what Starlette says, on which the real server is built as well."""
+        """Return Starlette's error: the real server is built on it as well."""
         return ApiError(status, "Not Found" if status == 404 else "Method Not Allowed")
 
     async def get_ok(self, _request: ServedRequest) -> Reply:
-        """Return that the server is well."""
+        """Say that the server is well."""
         return {"ok": True}
 
     async def get_info(self, _request: ServedRequest) -> Reply:
@@ -120,7 +123,7 @@ class AgentServer(Dialect, abstract=True):
         return thread_json(request.store.create_thread(self.metadata(body), thread_id))
 
     async def search_threads(self, request: ServedRequest) -> Reply:
-        """Return the threads that have all that the body asks for, the last changed first."""
+        """Return a page of the threads that the body asks for, the last changed first."""
         body = self.body(request)
         numbers, status = self._numbers(body), body.get("status")
         ids = None if body.get("ids") is None else self.ids("thread", body["ids"])
@@ -175,9 +178,11 @@ class AgentServer(Dialect, abstract=True):
         return Response(status_code=204)
 
     def ids(self, kind: str, value: object) -> list[str]:
-        """Return a list of ids that a body has.
+        """Return a list of ids from a body.
 
-        :raises ApiError: when it is no list of UUIDs
+        :param kind: ``thread`` or ``run``.
+        :param value: what the body has.
+        :raises ApiError: if it is no list of UUIDs.
         """
         if not isinstance(value, list):
             raise self.invalid(f"{kind}_ids", f"Invalid {kind} IDs: must be an array of UUIDs")

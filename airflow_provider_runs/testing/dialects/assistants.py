@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.views import RunView
 
 
+__all__ = ["Assistants"]
+
+
 @dataclass(frozen=True)
 class Assistants(OpenAI):
-    """The OpenAI Assistants v2 wire, at ``/...`` and at ``/v1/...``."""
+    """Speaks OpenAI's Assistants v2, at ``/...`` and at ``/v1/...``."""
 
     name: ClassVar[str] = "assistants"
     thread_lock: ClassVar[bool] = True
@@ -50,7 +53,7 @@ class Assistants(OpenAI):
     )
 
     def endpoints(self) -> list[Endpoint]:
-        """Return those for threads, messages and runs."""
+        """Return the endpoints for threads, messages and runs, and the list of assistants."""
         thread, run = "/threads/{thread_id}", self.run_path
         return [
             Endpoint("GET", "/assistants", self.list_assistants),
@@ -70,7 +73,7 @@ class Assistants(OpenAI):
         return run_json(run)
 
     def new_id(self, kind: str) -> str:
-        """Return the kind, ``_``, and letters and digits."""
+        """Return the kind, ``_``, and 24 letters and digits."""
         return new_id(kind)
 
     def check_id(self, kind: str, value: str) -> None:
@@ -78,7 +81,7 @@ class Assistants(OpenAI):
         self.check_prefix(f"{kind}_id", value, kind)
 
     def missing(self, kind: str, value: str) -> ApiError:
-        """Return what OpenAI says."""
+        """Return OpenAI's error."""
         return ApiError(404, f"No {kind} found with id '{value}'.")
 
     async def list_assistants(self, request: ServedRequest) -> Reply:
@@ -100,7 +103,7 @@ class Assistants(OpenAI):
         return {"id": thread_id, "object": "thread.deleted", "deleted": True}
 
     async def create_message(self, request: ServedRequest) -> Reply:
-        """Return a message; it is not kept, as nothing reads it."""
+        """Return a message. It is not kept, since nothing reads it."""
         thread_id = request["thread_id"]
         blocking = request.store.blocking_run(thread_id)
         if blocking is not None:

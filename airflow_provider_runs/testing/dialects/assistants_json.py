@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView, ThreadView
 
+__all__ = ["message_json", "run_json", "thread_json"]
+
+#: The tokens that every run takes.
 _USAGE = {"prompt_tokens": 123, "completion_tokens": 456, "total_tokens": 579}
 
 
@@ -25,7 +28,10 @@ def thread_json(thread: ThreadView) -> JsonObject:
 def message_json(
     message_id: str, thread_id: str, role: str, content: str, metadata: object, now: float
 ) -> JsonObject:
-    """Return a Message object."""
+    """Return a Message object.
+
+    :param now: the present time, in epoch seconds.
+    """
     text = {"value": content, "annotations": []}
     return {
         "id": message_id,

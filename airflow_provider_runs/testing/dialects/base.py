@@ -1,4 +1,4 @@
-"""What there is to know about a dialect: what it is asked, and what it answers."""
+"""What a dialect must tell: what can be asked of it, and what it answers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
+__all__ = ["Dialect", "check_choice", "key_of"]
 
 #: What every dialect must say of itself.
 _REQUIRED = ("name", "fields", "start_requests")
@@ -25,30 +26,31 @@ _REQUIRED = ("name", "fields", "start_requests")
 
 @dataclass(frozen=True)
 class Dialect(Rules):
-    """One way to speak of runs. The fields of its subclasses are what differs between servers.
+    """The wire of one API. The fields of its subclasses are what differs between real servers.
 
-    :raises TypeError: from the definition of a subclass that lacks a name, the fields of a run or
-        the requests that start one, unless it says ``abstract=True``: what several dialects have
-        in common.
+    To define a subclass without a name, the fields of a run and the requests that start one is a
+    ``TypeError``, unless it is a base of dialects, which says so: ``abstract=True``.
     """
 
-    #: Its name, after which its connection type is called.
+    #: Its name, as in its connection type.
     name: ClassVar[str]
     #: Templates of what may stand before every path.
     prefixes: ClassVar[Sequence[str]] = ("",)
     #: Template of a run's path, with ``{run_id}``.
     run_path: ClassVar[str] = "/threads/{thread_id}/runs/{run_id}"
-    #: The path of the base URL that clients are given, and the extra of their connection.
+    #: The path of the base URL that clients are given.
     base_path: ClassVar[str] = ""
+    #: What the extra of a connection must have.
     extra: ClassVar[Mapping[str, object]] = {}
-    #: What whoever creates a run may set, with the defaults.
+    #: What the creator of a run may set, with the defaults.
     fields: ClassVar[JsonMapping]
-    #: Whether runs belong to threads, and whether an active one blocks its thread.
+    #: Whether runs belong to threads.
     has_threads: ClassVar[bool] = True
+    #: Whether an active run blocks its thread.
     thread_lock: ClassVar[bool] = False
-    #: The status for a request that makes no sense.
+    #: The HTTP status for a request that makes no sense.
     invalid_status: ClassVar[int] = 400
-    #: The requests that start a run: paths, capitals for what is to be filled in, and bodies.
+    #: The requests that start a run: paths, with capitals for what is to be filled in, and bodies.
     start_requests: ClassVar[Sequence[tuple[str, str]]]
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
@@ -59,26 +61,32 @@ class Dialect(Rules):
 
     @abstractmethod
     def endpoints(self) -> list[Endpoint]:
-        """Return what can be called."""
+        """Return all that can be requested."""
 
     @abstractmethod
     def check_request(self, request: ServedRequest, api_key: str | None) -> None:
-        """Raise :class:`ApiError` for a call that may not pass, whatever its endpoint.
+        """Check that a request may reach its endpoint, whichever that is.
 
-        :param api_key: the server's key; None if it has none
+        :param api_key: the server's key; ``None`` if it has none.
+        :raises ApiError: if it may not.
         """
 
     @abstractmethod
     def run_json(self, run: RunView) -> JsonObject:
-        """Return a run's JSON; it may share parts with the run."""
+        """Return a run as JSON, which may share parts with the run."""
 
     @abstractmethod
     def no_route(self, status: int, method: str, path: str) -> ApiError:
-        """Return the error for a path (404) or a method of it (405) that is not there."""
+        """Return the error for a path, or a method of one, that is not there.
+
+        :param status: 404 for a path, 405 for a method.
+        :param method: the HTTP method.
+        :param path: the path, with its prefix.
+        """
 
     @abstractmethod
     def refusal(self, error: ApiError) -> Response:
-        """Return the answer that tells of an error."""
+        """Return the response to an error."""
 
     def blocked(self, thread_id: str, run_id: str) -> ApiError:
         """Return the error for a new run in a thread that a run blocks."""
@@ -95,7 +103,7 @@ class Dialect(Rules):
     def body(self, request: ServedRequest) -> JsonObject:
         """Return the body of a request.
 
-        :raises ApiError: when it is no JSON object
+        :raises ApiError: if it is no JSON object.
         """
         try:
             body = request.json()
@@ -108,7 +116,8 @@ class Dialect(Rules):
     def text(self, body: JsonMapping, name: str) -> str:
         """Return a string that a body must have.
 
-        :raises ApiError: when it has none
+        :param name: what it is called there.
+        :raises ApiError: if it has none.
         """
         if name not in body:
             message = f"Missing required parameter: '{name}'."
@@ -122,7 +131,7 @@ class Dialect(Rules):
     def metadata(self, body: JsonMapping) -> JsonObject:
         """Return the ``metadata`` of a body; an empty one without it.
 
-        :raises ApiError: when it is no object
+        :raises ApiError: if it is no object.
         """
         metadata = body.get("metadata") or {}
         if not isinstance(metadata, dict):
@@ -131,25 +140,29 @@ class Dialect(Rules):
         return dict(metadata)
 
     def run_fields(self, given: JsonMapping) -> JsonObject:
-        """Return all of a run's fields.
+        """Return all of a run's fields, the defaults among them.
 
-        :param given: some of them; what is None or no field is ignored
-        :raises ApiError: when the metadata does not fit
+        :param given: some of them; what is ``None`` or no field is ignored.
+        :raises ApiError: if the metadata does not fit.
         """
         known = {name: given[name] for name in self.fields if given.get(name) is not None}
         return {**self.fields, **known, "metadata": self.metadata(given)}
 
 
 def key_of(request: ServedRequest, header: str) -> str:
-    """Return the key that a call brings along; an empty one if it brings none.
+    """Return the key that a request brings along; an empty one if it brings none.
 
-    :param header: where it is when it is not a bearer token
+    :param header: where the key is when it is no bearer token.
     """
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return (key if scheme.lower() == "bearer" else request.headers.get(header, "")).strip()
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Raise :class:`ValueError` unless a switch has one of its values."""
+    """Check that a switch has one of its values.
+
+    :param name: what the switch is called.
+    :raises ValueError: if it has another value.
+    """
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")

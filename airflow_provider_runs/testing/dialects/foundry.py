@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.endpoints import ServedRequest
 
 
+__all__ = ["Foundry"]
+
+
 @dataclass(frozen=True)
 class Foundry(Assistants):
-    """The Assistants wire below ``/api/projects/{project}``, with a query ``api-version``.
+    """Speaks Assistants below ``/api/projects/{project}``, with an ``api-version`` in the query.
 
-    Any project will do, and any version.
+    Every project will do, and every version.
     """
 
     name: ClassVar[str] = "foundry"
@@ -30,7 +33,7 @@ class Foundry(Assistants):
     )
 
     def check_request(self, request: ServedRequest, api_key: str | None) -> None:
-        """Ask for a key, and for the API version."""
+        """Check that a request has a key, and an API version."""
         super().check_request(request, api_key)
         if not request.query.get("api-version"):
             message = "The api-version query parameter (?api-version=) is required."

@@ -26,26 +26,31 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.store import Store
     from airflow_provider_runs.testing.views import RunView
 
+__all__ = ["CancelAnswer", "Errors", "LangGraph", "RepeatCancel"]
+
+#: The values of the switches; ``LangGraph`` says what they mean.
 CancelAnswer = Literal["empty", "no_content", "run", "object"]
 RepeatCancel = Literal[404, 202, 200]
 Errors = Literal["detail", "json", "text"]
 
+#: What ``wait`` in a query says, in lower case, where the answer is to wait.
 _YES = frozenset({"1", "true", "yes"})
-_LOOK_EVERY = 0.02  # seconds
+#: Seconds between two looks at a run whose end is waited for.
+_LOOK_INTERVAL = 0.02
 
 
 @dataclass(frozen=True)
 class LangGraph(AgentServer):
-    """The LangGraph wire. Its parameters are what differs between the servers.
+    """Speaks LangGraph. Its parameters are what differs between the servers.
 
     :param cancel_answer: what answers a cancel: ``empty``, 202 without a body; ``no_content``,
-        204; ``run``, 200 with the run; ``object``, 200 with ``{}``
-    :param repeat_cancel: the status for a cancel of a run that has ended or is being cancelled:
-        404; 202, without a body; 200, with ``{}`` or the run, as ``cancel_answer`` says
+        204; ``run``, 200 with the run; ``object``, 200 with ``{}``.
+    :param repeat_cancel: the HTTP status for a cancel of a run that has ended or is being
+        cancelled: 404; 202, without a body; 200, with ``{}`` or the run, as ``cancel_answer`` says.
     :param errors: what errors look like: ``detail``, ``{"detail": …}``; ``json``,
-        ``{"error": …, "message": …}``; ``text``, plain text
-    :param cancel_needs_query: whether a cancel without ``wait`` or ``action`` is answered 500
-    :raises ValueError: for any other value
+        ``{"error": …, "message": …}``; ``text``, plain text.
+    :param cancel_needs_query: whether a cancel without ``wait`` or ``action`` is answered 500.
+    :raises ValueError: if one of them has another value.
     """
 
     cancel_answer: CancelAnswer = "empty"
@@ -61,7 +66,7 @@ class LangGraph(AgentServer):
         check_choice("errors", self.errors, get_args(Errors))
 
     def endpoints(self) -> list[Endpoint]:
-        """Return those of all servers, and the ways to cancel."""
+        """Return the endpoints of all servers, and the ways to cancel."""
         return [
             *super().endpoints(),
             Endpoint("POST", f"{self.run_path}/cancel", self.cancel_run),
@@ -69,7 +74,7 @@ class LangGraph(AgentServer):
         ]
 
     def refusal(self, error: ApiError) -> Response:
-        """Return an error as ``errors`` says."""
+        """Return the response to an error, as ``errors`` says."""
         status, message = error.status_code, error.message
         if self.errors == "text":
             return PlainTextResponse(message, status)
@@ -94,7 +99,7 @@ class LangGraph(AgentServer):
         return self._cancelled(run)
 
     async def cancel_runs(self, request: ServedRequest) -> Reply:
-        """Cancel those runs of a thread that the body names, or all that have a status."""
+        """Cancel the runs of a thread that the body names, or all runs that have a status."""
         cancels = 0
         for run in self._chosen(request):
             _, accepted = request.store.cancel_run(run.id, rollback=_rolls_back(request))
@@ -139,10 +144,10 @@ def _rolls_back(request: ServedRequest) -> bool:
 
 
 async def _ended(run: RunView, store: Store) -> RunView:
-    """Return a run when it has ended, or as it last was before it was gone."""
+    """Return a run when it has ended, or as it was before it was gone."""
     with suppress(ApiError):
         while run.is_active:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_LOOK_INTERVAL)
             run = store.run(run.id)
     return run
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView, ThreadView
 
-#: LangGraph has no word for a cancel under way, nor for a run that waits for tool outputs.
+__all__ = ["assistant_json", "assistant_uuid", "run_json", "thread_json", "word_of"]
+
+#: What LangGraph calls the statuses of scripts. It has no word for a cancel under way, nor for a
+#: run that waits for tool outputs.
 _WORDS = {
     "queued": "pending",
     "in_progress": "running",
@@ -28,7 +31,7 @@ _WORDS = {
 
 
 def word_of(run: RunView) -> str:
-    """Return a run's status; a word that scripts do not know goes out as it is."""
+    """Return what LangGraph calls a run's status; a word of no status goes out as it is."""
     return _WORDS.get(run.status, run.status)
 
 
@@ -66,7 +69,11 @@ def thread_json(thread: ThreadView) -> JsonObject:
 
 
 def assistant_json(graph: str, now: float) -> JsonObject:
-    """Return the assistant that a server makes of a graph."""
+    """Return the assistant that a server makes of a graph.
+
+    :param graph: the graph's name.
+    :param now: the present time, in epoch seconds.
+    """
     return {
         "assistant_id": assistant_uuid(graph),
         "graph_id": graph,
@@ -82,7 +89,10 @@ def assistant_json(graph: str, now: float) -> JsonObject:
 
 
 def assistant_uuid(name: str) -> str:
-    """Return an assistant's id, also for the name of a graph."""
+    """Return an assistant's id.
+
+    :param name: the id, or the name of a graph.
+    """
     try:
         return str(uuid.UUID(name))
     except ValueError:

@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.endpoints import ServedRequest
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
+__all__ = ["OpenAI", "new_id"]
+
 _ALPHABET = string.ascii_letters + string.digits
 
 
 @dataclass(frozen=True)
 class OpenAI(Dialect, abstract=True):
-    """Error envelopes, keys as bearer token or in ``api-key``, metadata of strings."""
+    """Has error envelopes, keys as bearer tokens or in ``api-key``, and metadata of strings."""
 
     prefixes: ClassVar[Sequence[str]] = ("", "/v1")
 
     def check_request(self, request: ServedRequest, api_key: str | None) -> None:
-        """Ask for a key; any will do if the server has none."""
+        """Check that a request has the server's key, or any if the server has none."""
         key = key_of(request, "api-key")
         if not key:
             raise ApiError(401, "You didn't provide an API key.", code="invalid_api_key")
@@ -38,17 +40,20 @@ class OpenAI(Dialect, abstract=True):
             raise ApiError.of_status(401)
 
     def refusal(self, error: ApiError) -> Response:
-        """Return an error envelope."""
+        """Return the response to an error: its envelope."""
         return JSONResponse(error.envelope(), error.status_code)
 
     def no_route(self, status: int, method: str, path: str) -> ApiError:
-        """Return what OpenAI says."""
+        """Return OpenAI's error."""
         if status == 405:
             return ApiError(405, f"Not allowed: {method} {path}", code="method_not_supported")
         return ApiError(404, f"Invalid URL ({method} {path})")
 
     def metadata(self, body: JsonMapping) -> JsonObject:
-        """Return the ``metadata`` of a body, whose values must be strings."""
+        """Return the ``metadata`` of a body; an empty one without it.
+
+        :raises ApiError: if it is no object, or has other values than strings.
+        """
         metadata = super().metadata(body)
         if not all(isinstance(value, str) for value in metadata.values()):
             message = "Invalid type for 'metadata': expected an object with string values."
@@ -56,12 +61,18 @@ class OpenAI(Dialect, abstract=True):
         return metadata
 
     def check_prefix(self, param: str, value: str, prefix: str) -> None:
-        """Raise :class:`ApiError` for an id that does not begin like its kind."""
+        """Check that an id begins as those of its kind do.
+
+        :param param: the parameter that has the id.
+        :param value: the id.
+        :param prefix: how it begins, up to the ``_``.
+        :raises ApiError: if it does not.
+        """
         if not value.startswith(f"{prefix}_"):
             message = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'."
             raise self.invalid(param, message, "invalid_value")
 
 
 def new_id(prefix: str) -> str:
-    """Return a fresh id in OpenAI's form: the prefix, ``_`` and 24 letters and digits."""
+    """Return a fresh id as OpenAI's are: the prefix, ``_`` and 24 letters and digits."""
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(24))}"

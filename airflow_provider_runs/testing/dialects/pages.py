@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
 
 
-def list_page(oldest_first: Sequence[JsonObject], query: Mapping[str, str]) -> JsonObject:
-    """Return one page of a list as a list object.
+__all__ = ["list_page"]
 
-    :param oldest_first: everything there is to list, each with an ``id``
+
+def list_page(oldest_first: Sequence[JsonObject], query: Mapping[str, str]) -> JsonObject:
+    """Return one page of a list, as a list object.
+
+    :param oldest_first: everything there is to list, each with an ``id``.
     :param query: the request's ``limit`` (1 to 100, default 20), ``order`` (``asc`` or ``desc``,
-        the default, by age), ``after`` and ``before`` (ids)
-    :raises ApiError: 400 for a value that does not fit
+        the default, by age), ``after`` and ``before`` (ids).
+    :raises ApiError: with 400, if one of them makes no sense.
     """
     limit = _limit(query.get("limit", "20"))
     order = query.get("order", "desc")

@@ -23,23 +23,26 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
+__all__ = ["CancelAgain", "CancelFinal", "Responses"]
+
+#: The values of the switches; ``Responses`` says what they mean.
 CancelFinal = Literal[400, 409, 200]
 CancelAgain = Literal[200, 400, 409]
 
 
 @dataclass(frozen=True)
 class Responses(OpenAI):
-    """The OpenAI Responses wire, at ``/...`` and at ``/v1/...``. Its runs are responses.
+    """Speaks OpenAI Responses, at ``/...`` and at ``/v1/...``. Its runs are responses.
 
     Those that are created over HTTP without ``background`` are answered at once as well, but
     cannot be cancelled.
 
-    :param cancel_final: the status for a cancel of a response that has ended otherwise than
-        ``cancelled``; with 200 comes the response, unchanged
-    :param cancel_again: the status for a cancel of one that is ``cancelled``; the same
-    :param forget_after: seconds from the end of a response until it is forgotten; ``math.inf``:
-        never
-    :raises ValueError: for another status, or a negative time
+    :param cancel_final: the HTTP status for a cancel of a response that has ended, but was not
+        cancelled: 400 or 409; 200, with the response, unchanged.
+    :param cancel_again: the HTTP status for a cancel of one that was cancelled; the same three.
+    :param forget_after: seconds from the end of a response until it is forgotten; ``math.inf``
+        for never.
+    :raises ValueError: if a status is none of these, or the time is negative.
     """
 
     cancel_final: CancelFinal = 400
@@ -79,7 +82,7 @@ class Responses(OpenAI):
             raise ValueError(f"forget_after must be 0 or more seconds, not {self.forget_after}")
 
     def endpoints(self) -> list[Endpoint]:
-        """Return those for responses, and the list of models."""
+        """Return the endpoints for responses, and the list of models."""
         return [
             Endpoint("GET", "/models", self.list_models),
             Endpoint("POST", "/responses", self.create_run),
@@ -93,7 +96,7 @@ class Responses(OpenAI):
         return response_json(run)
 
     def new_id(self, kind: str) -> str:
-        """Return ``resp_`` and hexadecimal digits."""
+        """Return ``resp_`` and 48 hexadecimal digits."""
         return f"resp_{secrets.token_hex(24)}"
 
     def check_id(self, kind: str, value: str) -> None:
@@ -101,11 +104,11 @@ class Responses(OpenAI):
         self.check_prefix("response_id", value, "resp")
 
     def missing(self, kind: str, value: str) -> ApiError:
-        """Return what OpenAI says."""
+        """Return OpenAI's error."""
         return ApiError(404, f"Response with id '{value}' not found.")
 
     def has_forgotten(self, run: RunView, now: float) -> bool:
-        """Return whether the end of a response is ``forget_after`` seconds ago."""
+        """Return whether a response ended ``forget_after`` seconds ago, or earlier."""
         return not run.is_active and now - run.updated_at >= self.forget_after
 
     async def list_models(self, request: ServedRequest) -> Reply:

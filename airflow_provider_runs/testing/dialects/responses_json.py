@@ -8,13 +8,17 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView
 
-#: There is no word for a cancel under way, for waiting for tool outputs, nor for giving that up.
+__all__ = ["response_json", "word_of"]
+
+#: What Responses call the statuses for which they have no word of their own.
 _WORDS = {
     "cancelling": "in_progress",
     "requires_action": "in_progress",
     "expired": "failed",
 }
+#: Why a response failed that is ``expired`` by its script.
 _EXPIRED = {"code": "server_error", "message": "The response took too long."}
+#: The tokens that every response takes.
 _USAGE = {
     "input_tokens": 123,
     "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -25,7 +29,7 @@ _USAGE = {
 
 
 def word_of(run: RunView) -> str:
-    """Return a response's status; a word that scripts do not know goes out as it is."""
+    """Return what Responses call a status; a word of no status goes out as it is."""
     return _WORDS.get(run.status, run.status)
 
 
