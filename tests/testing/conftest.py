@@ -1,4 +1,41 @@
-"""A run server whose time stands still, and a client of it, in whatever dialect a test asks for."""
+"""A run server whose time stands still, and a client of it, in whatever dialect a test asks for.
+
+Where each module of ``airflow_provider_runs.testing`` is tested, in test_run_server_….py:
+
+__init__                    names
+__main__                    main
+control                     states, dialects
+endpoints                   http
+errors                      faults, http
+faults                      faults
+fixtures                    fixtures
+http_server                 lifecycle
+json_types                  names
+middleware                  faults
+paths                       http, dialects, foundry
+request_log                 http, dialects, lifecycle
+routes                      http, dialects
+rules                       classes
+runs                        states
+scripts                     states
+server                      lifecycle, http
+store                       states, http, lifecycle
+views                       states
+dialects/__init__           names, dialects
+dialects/agent_server       langgraph, dialects
+dialects/assistants         http, states, dialects
+dialects/assistants_json    http, states
+dialects/base               classes, dialects
+dialects/foundry            foundry, dialects
+dialects/langgraph          langgraph, dialects
+dialects/langgraph_json     langgraph
+dialects/openai             http, responses
+dialects/pages              http
+dialects/responses          responses, dialects
+dialects/responses_json     responses
+
+Between all of them, ``imports`` holds the direction of the arrows.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,3 +63,14 @@ def test_users_find_the_server_and_every_dialect() -> None:
 
 def test_every_dialect_is_found_by_a_name_of_its_own() -> None:
     assert dialects.__all__ == sorted(kind.__name__ for kind in dialects.DIALECTS.values())
+
+
+def test_every_module_is_in_the_table_of_tests() -> None:
+    here, folder = Path(__file__).parent, Path(package.__file__).parent
+    conftest = ast.get_docstring(ast.parse((here / "conftest.py").read_text())) or ""
+    rows = re.findall(r"^([\w/]+) {2,}(\w+(?:, \w+)*)$", conftest, re.MULTILINE)
+    modules = {file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.py")}
+    assert {module for module, _ in rows} == modules
+    named = {name for _, names in rows for name in names.split(", ")}
+    files = {file.stem.removeprefix("test_run_server_") for file in here.glob("test_*.py")}
+    assert named == files - {"imports"}
