@@ -4,6 +4,8 @@ Airflow loads this package whenever it starts, to ask for ``get_provider_info``,
 loads nothing else. The public names are imported when they are first used (PEP 562).
 """
 
+from airflow_provider_runs._version import __version__
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -30,8 +32,6 @@ __all__ = [
     "__version__",
     "get_provider_info",
 ]
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "CancelRunNotifier": "notifications",

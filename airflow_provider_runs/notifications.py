@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseNotifier
 
 from airflow_provider_runs.status import ACTIVE, NO_ID
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.parameters import some_of
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ class CancelRunNotifier(BaseNotifier):
 
         :param context: of the callback; the templates have used it.
         """
-        from airflow_provider_runs.hooks import RunsHook
-
-        backend = RunsHook(self.conn_id).backend()
+        backend = lazy.RunsHook(self.conn_id).backend()
         # In a thread of its own, as nobody knows whether this one runs an event loop already.
         with ThreadPoolExecutor(1) as threads:
             threads.submit(lambda: asyncio.run(self._cancel(backend))).result()
@@ -85,10 +84,8 @@ class CancelRunNotifier(BaseNotifier):
 
         :param context: of the callback; the templates have used it.
         """
-        from airflow_provider_runs.hooks import RunsHook
-
         try:
-            await self._cancel(await RunsHook(self.conn_id).abackend())
+            await self._cancel(await lazy.RunsHook(self.conn_id).abackend())
         except Exception:
             self.log.exception("Cancelling from a callback failed")
 
@@ -106,23 +103,20 @@ class CancelRunNotifier(BaseNotifier):
             await self.async_notify(self.context)
 
     async def _cancel(self, backend: Backend) -> None:
-        from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.polling.sweep import Sweep, cancel_one, sweep
-
         if self.run_id in NO_ID and self.thread_id in NO_ID:
             self.log.warning("There is neither a run_id nor a thread_id: nothing to cancel")
             return
         if self.run_id not in NO_ID:
             try:
-                await cancel_one(backend, str(self.run_id), self.thread_id, self.log)
-            except RunsError as error:
+                await lazy.cancel_one(backend, str(self.run_id), self.thread_id, self.log)
+            except lazy.RunsError as error:
                 self.log.warning("%s", error.message)
             return
-        todo = Sweep(
+        todo = lazy.Sweep(
             [str(self.thread_id)],
             statuses=self.statuses,
             metadata=self.metadata,
             max_concurrency=self.max_concurrency,
         )
-        if not await sweep(backend, todo, self.log):
+        if not await lazy.sweep(backend, todo, self.log):
             self.log.info("No run on thread %r matches: nothing to cancel", self.thread_id)

@@ -17,6 +17,7 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import RunLink
 from airflow_provider_runs.status import FINAL, RunRef
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
@@ -118,9 +119,11 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Wait: here, in the triggerer, or a look at a time."""
-        from airflow_provider_runs.hooks import RunsHook
-
-        with self._soft_failing(), self._cancelling_on_timeout(), RunsHook(self.conn_id) as hook:
+        with (
+            self._soft_failing(),
+            self._cancelling_on_timeout(),
+            lazy.RunsHook(self.conn_id) as hook,
+        ):
             self._watching = hook.backend()
             seen = last_status(context, self.run_id)
             wait = replace(self._wait(self._started_at(context)), seen=seen)
@@ -141,10 +144,8 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
         """Take the end of the wait from the trigger's event."""
-        from airflow_provider_runs.tasks.events import RunEvent
-
         with self._soft_failing(), self._cancelling_on_timeout():
-            return self._conclude(RunEvent.read(event, self.run_id))
+            return self._conclude(lazy.RunEvent.read(event, self.run_id))
 
     def resume_execution(
         self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
@@ -162,9 +163,7 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
         :raises RunFailed: when it ended in another status than expected.
         :raises RunsError: when there is no usable answer.
         """
-        from airflow_provider_runs.hooks import RunsHook
-
-        with RunsHook(self.conn_id) as hook:
+        with lazy.RunsHook(self.conn_id) as hook:
             run = hook.get_run(self.run_id, self.thread_id)
         if not self._wait(time.time()).is_over(run):
             return PokeReturnValue(is_done=False)
@@ -174,10 +173,8 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
         """Cancel the run, if asked to, within the seconds that Airflow leaves."""
         if self.cancel_on_kill and self._watching:
             self._killed = True
-            from airflow_provider_runs.models import RunRef
-            from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
 
-            cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
+            lazy.cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
 
     def _defer(self, wait: Wait) -> NoReturn:
         from airflow_provider_runs.triggers import RunStatusTrigger
@@ -208,13 +205,11 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
         return first.timestamp() if first else time.time()
 
     def _wait(self, started_at: float) -> Wait:
-        from airflow_provider_runs.flows.wait import Wait
-
         pause = max(self.poke_interval, _SHORTEST_PAUSE)
         longest = pause
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
-        return Wait(
+        return lazy.Wait(
             RunRef(self.run_id, self.thread_id),
             started_at=started_at,
             deadline=deadline(started_at, self.timeout, self.execution_timeout),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _last_calls: set[asyncio.Task[None]] = set()
 class RunStatusTrigger(BaseTrigger):
     """Waits until a run is final, its deadline passes or waiting makes no sense any more.
 
-    Fires one event, see ``events.RunEvent``. All parameters are stored in Airflow's database, so
-    none of them is a secret: the key is read from the connection.
+    Fires one event, see ``tasks.events.RunEvent``. All parameters are stored in Airflow's
+    database, so none of them is a secret: the key is read from the connection.
 
     :param wait: what to wait for, as ``flows.wait.Wait.to_json`` gives it: at least ``run_id`` and
         ``deadline``, the epoch seconds at which the wait must end, since a triggerer that starts
@@ -53,9 +54,7 @@ class RunStatusTrigger(BaseTrigger):
         **fields: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow left it so
-        from airflow_provider_runs.flows.wait import Wait
-
-        self.wait = Wait.from_json({**(wait or {}), **fields})
+        self.wait = lazy.Wait.from_json({**(wait or {}), **fields})
         self.conn_id = conn_id
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
@@ -73,21 +72,17 @@ class RunStatusTrigger(BaseTrigger):
         """Wait, and fire the one event."""
         # The hook brings pydantic models and an HTTP client: built off the loop, once a process.
         await asyncio.to_thread(_warm_up)
-        from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.tasks.events import RunEvent
-
         try:
-            event = RunEvent.of(await self._follow())
-        except RunsError as error:
-            event = RunEvent.of(error)
+            event = lazy.RunEvent.of(await self._follow())
+        except lazy.RunsError as error:
+            event = lazy.RunEvent.of(error)
         await _hold_back(self)
         yield TriggerEvent(event.to_json())
 
     async def _follow(self) -> Run:
-        from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.polling.poller import shared_poller
-
-        async with shared_poller(self.conn_id, lambda: RunsHook(self.conn_id).abackend()) as poller:
+        async with lazy.shared_poller(
+            self.conn_id, lambda: lazy.RunsHook(self.conn_id).abackend()
+        ) as poller:
             await _patient(poller.backend, self.wait.deadline)
             return await poller.follow(self.wait, self.log)
 
@@ -103,9 +98,6 @@ class RunStatusTrigger(BaseTrigger):
         await asyncio.shield(last_call)
 
     async def _cancel_if_ended(self) -> None:
-        from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.hooks import RunsHook
-
         ref = self.wait.ref
         try:
             still_watched = await asyncio.to_thread(self._is_still_watched)
@@ -116,8 +108,8 @@ class RunStatusTrigger(BaseTrigger):
             self.log.warning("Not cancelling run %r: its task still waits for it", ref.run_id)
             return
         try:
-            run = await RunsHook(self.conn_id).acancel_run(ref.run_id, ref.thread_id)
-        except RunsError as error:
+            run = await lazy.RunsHook(self.conn_id).acancel_run(ref.run_id, ref.thread_id)
+        except lazy.RunsError as error:
             self.log.warning("Could not cancel run %r of an ended task. %s", ref.run_id, error)
         else:
             self.log.info("Run %r of an ended task is %s", ref.run_id, run.status.value)
@@ -147,8 +139,8 @@ class RunStatusTrigger(BaseTrigger):
 class SweepTrigger(BaseTrigger):
     """Cancels the matching runs of some threads and waits until they are final.
 
-    Fires one event: the report, see ``sweep.read_report``. A triggerer that starts anew sweeps
-    anew, which does no harm: what is cancelled already is not cancelled again.
+    Fires one event: the report, see ``tasks.events.SweepEvent``. A triggerer that starts anew
+    sweeps anew, which does no harm: what is cancelled already is not cancelled again.
 
     :param conn_id: the Airflow connection.
     :param todo: the sweep, as plain JSON: the keyword arguments of ``sweep.Sweep``.
@@ -172,19 +164,14 @@ class SweepTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sweep, and fire the one event."""
         await asyncio.to_thread(_warm_up)
-        from airflow_provider_runs.errors import RunsError
-        from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.polling.report import report_of
-        from airflow_provider_runs.polling.sweep import Sweep, sweep
-
-        todo = Sweep(**self.todo)
+        todo = lazy.Sweep(**self.todo)
         try:
-            backend = await _patient(RunsHook(self.conn_id).abackend, todo.deadline or 0.0)
-            event = report_of(await sweep(backend, todo, self.log))
-        except RunsError as error:
-            event = report_of(error)
+            backend = await _patient(lazy.RunsHook(self.conn_id).abackend, todo.deadline or 0.0)
+            event = lazy.SweepEvent.of(await lazy.sweep(backend, todo, self.log))
+        except lazy.RunsError as error:
+            event = lazy.SweepEvent.of(error)
         await _hold_back(self)
-        yield TriggerEvent(event)
+        yield TriggerEvent(event.to_json())
 
 
 async def _hold_back(trigger: RunStatusTrigger | SweepTrigger) -> None:
@@ -200,22 +187,18 @@ async def _patient(look_up: Callable[[], Awaitable[Backend]], deadline: float) -
 
     :raises RunsConfigError: if it still cannot be read when the while is over.
     """
-    from airflow_provider_runs.errors import RunsConfigError
-
     give_up = min(time.time() + LOOKUP_PATIENCE, deadline)
     while True:
         try:
             return await look_up()
-        except RunsConfigError:
+        except lazy.RunsConfigError:
             if time.time() >= give_up:
                 raise
         await asyncio.sleep(LOOKUP_PAUSE)
 
 
 def _warm_up() -> None:
-    import airflow_provider_runs.hooks  # noqa: F401
-    from airflow_provider_runs.models import Run
-    from airflow_provider_runs.tasks.events import RunEvent
-
-    Run.model_rebuild()
-    RunEvent.model_rebuild()
+    """Load what a wait needs, and build its models: too long for an event loop."""
+    for model in (lazy.Run, lazy.RunEvent, lazy.SweepEvent):
+        model.model_rebuild()
+    lazy.RunsHook.default_conn_name  # noqa: B018 - it brings the rest

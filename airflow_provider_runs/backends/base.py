@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from airflow_provider_runs import __version__
+from airflow_provider_runs._version import __version__
 from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import Glimpse, Run, RunStatus

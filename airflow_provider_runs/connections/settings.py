@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, get_args
 from urllib.parse import quote, urlsplit
 
-import httpx
 from pydantic import ValidationError
 
 from airflow_provider_runs.connections.base_url import read_base_url
@@ -17,7 +15,7 @@ from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.plain_json import whole_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.fields import ConnectionOptions
     from airflow_provider_runs.connections.forms import ConnectionForm
 
-__all__ = ["ConnectionLike", "Settings"]
+__all__ = ["ConnectionLike", "Settings", "unusable"]
 
 
 class ConnectionLike(Protocol):
@@ -66,7 +64,7 @@ class Settings:
         :param form: what connections of this type hold.
         :raises RunsConfigError: if a value cannot be used; it names the field.
         """
-        fail = _Fail(conn.conn_id)
+        fail = partial(unusable, conn.conn_id)
         options = _read_options(form, extra, fail)
         key = (conn.password or "").strip()
         if not is_sendable(key):
@@ -109,28 +107,6 @@ class Settings:
                 text = text.replace(secret, "***")
         return text
 
-    def ssl_context(self) -> ssl.SSLContext:
-        """Return the TLS context; slow (tens of milliseconds), as it reads certificates.
-
-        :raises RunsConfigError: if the CA bundle cannot be read.
-        """
-        if not self.options.verify:
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
-        if bundle := self.options.ca_bundle:
-            try:
-                return _context_from(bundle)
-            except (OSError, ValueError) as error:
-                raise _Fail(self.conn_id)(
-                    f"has a CA bundle {bundle!r} that cannot be read: {error}"
-                ) from error
-        if self.base_url.startswith("http:"):
-            # Trusts nobody, and needs to trust nobody: no certificate is ever seen over http.
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return httpx.create_ssl_context()
-
     def console_link(self, run_id: str, thread_id: str | None) -> str | None:
         """Return the link to a run in the service's own console, or ``None`` if there is none."""
         url = self.options.console_url
@@ -141,18 +117,16 @@ class Settings:
         )
 
 
-class _Fail:
-    """Makes the errors of one connection."""
+def unusable(conn_id: str, problem: str) -> RunsConfigError:
+    """Return the error for a connection that cannot be used.
 
-    def __init__(self, conn_id: str) -> None:
-        self.conn_id = conn_id
-
-    def __call__(self, problem: str) -> RunsConfigError:
-        return RunsConfigError(f"Connection {self.conn_id!r} {problem}.", conn_id=self.conn_id)
+    :param problem: what is wrong with it, as the rest of a sentence.
+    """
+    return RunsConfigError(f"Connection {conn_id!r} {problem}.", conn_id=conn_id)
 
 
 def _read_options(
-    form: ConnectionForm, extra: Mapping[str, object], fail: _Fail
+    form: ConnectionForm, extra: Mapping[str, object], fail: Callable[[str], RunsConfigError]
 ) -> ConnectionOptions:
     known = form.options.model_fields
     if unknown := sorted(set(extra) - set(known)):
@@ -184,9 +158,3 @@ def _problem(error: ErrorDetails, field: FieldInfo) -> str:
             return f"that takes a number from {low} to {high}"
     takes = next((rule.words for rule in field.metadata if isinstance(rule, Takes)), "text")
     return f"of the wrong type; it takes {takes}"
-
-
-def _context_from(path: str) -> ssl.SSLContext:
-    if Path(path).is_dir():
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)

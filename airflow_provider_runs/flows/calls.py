@@ -284,7 +284,8 @@ def _again(call: Call, error: RunsError) -> bool:
     if error.status_code in call.judged:
         return False
     if not call.repeatable:
-        return error.status_code == 429 or failures.was_not_sent(error)
+        # What was refused for its haste has had no effect.
+        return error.transient and (error.status_code == 429 or failures.was_not_sent(error))
     return error.transient if error.should_retry is None else error.should_retry
 
 

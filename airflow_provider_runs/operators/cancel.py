@@ -15,7 +15,8 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import RunLink
-from airflow_provider_runs.status import NO_ID, RunRef
+from airflow_provider_runs.status import NO_ID, RunRef, RunStatus
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
 from airflow_provider_runs.tasks.last_seen import last_status, remember
@@ -110,8 +111,6 @@ class CancelRunOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Cancel the run and wait, here or in the triggerer."""
-        from airflow_provider_runs.hooks import RunsHook
-
         wait = replace(self._wait(), seen=last_status(context, self.run_id))
         if self.run_id in NO_ID and self.on_missing != "fail":
             # A teardown's start may have failed before there was a run.
@@ -123,7 +122,7 @@ class CancelRunOperator(BaseOperator):
             )
             return None
         ids = self.run_id, self.thread_id
-        with RunsHook(self.conn_id) as hook:
+        with lazy.RunsHook(self.conn_id) as hook:
             RunLink().publish(context, hook.backend(), wait.ref)
             try:
                 if not self.wait_for_termination:
@@ -152,10 +151,8 @@ class CancelRunOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
         """Take the end of the wait from the trigger's event."""
-        from airflow_provider_runs.tasks.events import RunEvent
-
         try:
-            return self._conclude(RunEvent.read(event, self.run_id))
+            return self._conclude(lazy.RunEvent.read(event, self.run_id))
         except RunNotFound as error:
             self._missing(error)
             return None
@@ -170,9 +167,7 @@ class CancelRunOperator(BaseOperator):
             return self._look_once_more(error)
 
     def _look_once_more(self, error: Exception) -> dict[str, Any] | None:
-        from airflow_provider_runs.hooks import RunsHook
-
-        with RunsHook(self.conn_id) as hook:
+        with lazy.RunsHook(self.conn_id) as hook:
             try:
                 run, _ = hook.look_once(self._wait())
             except RunNotFound as missing:
@@ -189,10 +184,8 @@ class CancelRunOperator(BaseOperator):
         raise about(self, RunTimeout, words, run) from error
 
     def _wait(self) -> Wait:
-        from airflow_provider_runs.flows.wait import Wait
-
         now = time.time()
-        return Wait(
+        return lazy.Wait(
             RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=deadline(now, self.timeout, self.execution_timeout),
@@ -203,8 +196,6 @@ class CancelRunOperator(BaseOperator):
         )
 
     def _conclude(self, run: Run) -> dict[str, Any]:
-        from airflow_provider_runs.models import RunStatus
-
         if not run.is_final or run.status is RunStatus.CANCELLED:
             return run.to_json()
         words = (

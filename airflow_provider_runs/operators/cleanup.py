@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.errors import CancelRefused, RunTimeout
 from airflow_provider_runs.status import ACTIVE
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.parameters import default_deferrable, one_of, seconds, some_of
 
@@ -84,7 +85,7 @@ class CleanupRunsOperator(BaseOperator):
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be 1 or more, not {max_concurrency!r}")
         self.max_concurrency = max_concurrency
-        self.only_report = dry_run  # `dry_run` is a method of every operator
+        self._dry_run = dry_run  # without the underscore it is a method of every operator
         self.timeout = seconds("timeout", timeout)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.on_error = one_of("on_error", on_error, ("fail", "warn"))
@@ -92,13 +93,10 @@ class CleanupRunsOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Sweep, here or in the triggerer."""
-        from airflow_provider_runs.hooks import RunsHook
-        from airflow_provider_runs.polling.sweep import sweep
-
         todo = self._todo()
-        backend = RunsHook(self.conn_id).backend()
+        backend = lazy.RunsHook(self.conn_id).backend()
         if not self.deferrable:
-            return self._conclude(asyncio.run(sweep(backend, todo, self.log)))
+            return self._conclude(asyncio.run(lazy.sweep(backend, todo, self.log)))
         from airflow_provider_runs.triggers import SweepTrigger
 
         trigger = SweepTrigger(
@@ -110,17 +108,13 @@ class CleanupRunsOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any) -> list[dict[str, Any]]:
         """Take the report from the trigger's event."""
-        from airflow_provider_runs.polling.report import read_report
-
-        return self._conclude(read_report(event))
+        return self._conclude(lazy.SweepEvent.read(event))
 
     def _todo(self) -> Sweep:
-        from airflow_provider_runs.polling.sweep import Sweep
-
         threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
         if threads is None and not self.all_threads:
             raise ValueError("thread_ids is None: check the task that should have given it")
-        return Sweep(
+        return lazy.Sweep(
             None if threads is None else list(dict.fromkeys(threads)),
             statuses=self.statuses,
             metadata=self.metadata,
@@ -128,13 +122,11 @@ class CleanupRunsOperator(BaseOperator):
             max_concurrency=self.max_concurrency,
             deadline=deadline(time.time(), self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,
-            dry_run=self.only_report,
+            dry_run=self._dry_run,
         )
 
     def _conclude(self, report: Sequence[Swept]) -> list[dict[str, Any]]:
-        from airflow_provider_runs.polling.report import Result, table
-
-        self.log.info("%d runs matched\n%s", len(report), table(report))
+        self.log.info("%d runs matched\n%s", len(report), lazy.table(report))
         bad = [line for line in report if line.result.is_failure]
         if bad:
             words = (
@@ -142,7 +134,7 @@ class CleanupRunsOperator(BaseOperator):
                 f"{self.conn_id!r}); they may go on. The first: {bad[0].error}"
             )
             if self.on_error == "fail":
-                refused = any(line.result is Result.REFUSED for line in bad)
+                refused = any(line.result is lazy.Result.REFUSED for line in bad)
                 kind = CancelRefused if refused else RunTimeout
                 raise kind(words, conn_id=self.conn_id, run_id=bad[0].run_id)
             self.log.warning("%s", words)

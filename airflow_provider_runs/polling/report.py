@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_runs.errors import RunsError, RunsResponseError
+from pydantic import ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Result", "Swept", "read_report", "report_of", "table"]
+__all__ = ["Result", "Swept", "table"]
 
 
 class Result(StrEnum):
@@ -58,40 +58,11 @@ class Swept:
     result: Result
     error: str | None = None
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     def to_json(self) -> dict[str, Any]:
         """Return the line as plain JSON."""
         return {**asdict(self), "result": self.result.value}
-
-
-def report_of(end: list[Swept] | RunsError) -> dict[str, Any]:
-    """Return a sweep's end as the plain JSON of a trigger event; ``read_report`` reads it."""
-    if isinstance(end, RunsError):
-        return {"version": 1, "error": end.to_json()}
-    return {"version": 1, "report": [line.to_json() for line in end]}
-
-
-def read_report(data: Any) -> list[Swept]:
-    """Return the report of an event that has arrived.
-
-    :param data: what ``report_of`` gave, after its journey.
-    :raises RunsResponseError: if it is no such event.
-    :raises RunsError: the error that the event carries.
-    """
-    try:
-        if data["version"] != 1:
-            raise TypeError("another version")  # noqa: TRY301
-        error = RunsError.from_json(data["error"]) if "error" in data else None
-        lines = [
-            Swept(**{**line, "result": Result(line["result"])}) for line in data.get("report", [])
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise RunsResponseError(
-            f"The trigger's event cannot be understood, so the end of the sweep is not known: "
-            f"{data!r:.300}. Clear the task to sweep again."
-        ) from None
-    if error:
-        raise error
-    return lines
 
 
 def table(report: Sequence[Swept]) -> str:

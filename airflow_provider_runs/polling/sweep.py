@@ -124,7 +124,7 @@ class _Sweeper:
         return list(dict.fromkeys(names))
 
     async def thread(self, thread_id: str) -> list[Swept]:
-        """Sweep one thread."""
+        """Sweep one thread; what is no id is reported like a thread that cannot be listed."""
         try:
             runs = [
                 run
@@ -134,7 +134,7 @@ class _Sweeper:
             ]
         except RunsError as error:
             self.log.warning("Could not list the runs of thread %r. %s", thread_id, error.message)
-            return [Swept(thread_id, None, None, None, None, Result.ERROR, error.message)]
+            return [Swept(str(thread_id), None, None, None, None, Result.ERROR, error.message)]
         lines = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
         return [line for line in lines if line]
 

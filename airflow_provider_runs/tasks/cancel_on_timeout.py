@@ -23,6 +23,7 @@ from airflow_provider_runs.errors import (
     RunTimeout,
 )
 from airflow_provider_runs.status import RunRef
+from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.errors import about
 
 if TYPE_CHECKING:
@@ -82,10 +83,8 @@ class CancelsOnTimeout:
         """Cancel the run if asked to, and return words on what came of it, if anything."""
         if self.on_timeout != "cancel":
             return ""
-        from airflow_provider_runs.flows.wait import Wait
-
         now = time.time()
-        wait = Wait(
+        wait = lazy.Wait(
             RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=now + self.cancel_timeout,
@@ -107,9 +106,7 @@ class CancelsOnTimeout:
         return f"It was cancelled and ended {run.status.value!r}."
 
     def _follow(self, wait: Wait) -> Run:
-        from airflow_provider_runs.hooks import RunsHook
-
-        with RunsHook(self.conn_id) as hook:
+        with lazy.RunsHook(self.conn_id) as hook:
             return hook.follow(wait)
 
     @contextmanager

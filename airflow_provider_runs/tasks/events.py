@@ -1,7 +1,7 @@
-"""The event that carries the end of a wait from the triggerer to the worker.
+"""The events that carry the end of a wait, or of a sweep, from the triggerer to the worker.
 
-It crosses a process boundary, and at an upgrade also a version boundary, so it is checked when it
-arrives: no run is taken as final unless the event holds a final run.
+They cross a process boundary, and at an upgrade also a version boundary, so they are checked when
+they arrive: no run is taken as final unless the event holds a final run.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from airflow_provider_runs.errors import RunsError, RunsResponseError
-from airflow_provider_runs.models import Run, RunStatus
+from airflow_provider_runs.models import Run
+from airflow_provider_runs.polling.report import Swept
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["Outcome", "RunEvent"]
+__all__ = ["Outcome", "RunEvent", "SweepEvent"]
 
 
 class Outcome(StrEnum):
@@ -79,20 +80,78 @@ class RunEvent(BaseModel):
             if event.run and event.run.id != run_id:
                 raise TypeError("it is about another run")  # noqa: TRY301
         except (ValidationError, TypeError) as broken:
-            raise RunsResponseError(
-                f"The trigger's event cannot be understood, so nothing is known of the run: "
-                f"{data!r:.300}. Clear the task to look at the run again. ({_problem(broken)})"
-            ) from None
+            raise _not_understood(data, broken, "look at the run") from None
         if error is not None:
             raise error
         assert event.run is not None  # noqa: S101 - the event agrees with itself
         return event.run
 
 
-def _problem(broken: ValidationError | TypeError) -> str:
+class SweepEvent(BaseModel):
+    """The end of a sweep, as plain JSON in a trigger event.
+
+    :param version: of this form; raised when the form changes.
+    :param report: a line for each run; ``None`` with an error.
+    :param error: the error in the form of ``RunsError.to_json``; ``None`` with a report.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    version: Literal[1] = 1
+    report: list[Swept] | None = None
+    error: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if (self.report is None) == (self.error is None):
+            raise ValueError("an event holds a report or an error")
+        return self
+
+    @classmethod
+    def of(cls, end: list[Swept] | RunsError) -> SweepEvent:
+        """Return the event for a sweep that ended with this report or error."""
+        if isinstance(end, RunsError):
+            return cls(error=end.to_json())
+        return cls(report=end)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON."""
+        return self.model_dump(mode="json", exclude_none=False, exclude=self._absent())
+
+    def _absent(self) -> set[str]:
+        # Version 0.1.0 tells a report from an error by which of them is there.
+        return {"error"} if self.error is None else {"report"}
+
+    @staticmethod
+    def read(data: Any) -> list[Swept]:
+        """Return the report of an event that has arrived.
+
+        :param data: what ``to_json`` gave, after its journey.
+        :raises RunsResponseError: if it is no such event.
+        :raises RunsError: the error that the event carries.
+        """
+        try:
+            event = SweepEvent.model_validate(data)
+            error = RunsError.from_json(event.error) if event.error is not None else None
+        except (ValidationError, TypeError) as broken:
+            raise _not_understood(data, broken, "sweep") from None
+        if error is not None:
+            raise error
+        assert event.report is not None  # noqa: S101 - the event agrees with itself
+        return event.report
+
+
+def _not_understood(
+    data: object, broken: ValidationError | TypeError, again: str
+) -> RunsResponseError:
     if isinstance(broken, ValidationError):
-        return "; ".join(problem["msg"] for problem in broken.errors())
-    return str(broken)
+        problem = "; ".join(each["msg"] for each in broken.errors())
+    else:
+        problem = str(broken)
+    return RunsResponseError(
+        f"The trigger's event cannot be understood, so it is not known what it tells the end of: "
+        f"{data!r:.300}. Clear the task to {again} again. ({problem})"
+    )
 
 
 def _outcome(run: Run | None) -> Outcome:
@@ -102,8 +161,6 @@ def _outcome(run: Run | None) -> Outcome:
     """
     if run is None:
         return Outcome.ERROR
-    if run.is_final:
-        return Outcome.FINAL
-    if run.status is RunStatus.REQUIRES_ACTION:
-        return Outcome.REQUIRES_ACTION
-    raise ValueError(f"a run that is {run.status.value!r} has not ended")
+    if not run.status.may_end_wait:
+        raise ValueError(f"a run that is {run.status.value!r} has not ended")
+    return Outcome.FINAL if run.is_final else Outcome.REQUIRES_ACTION

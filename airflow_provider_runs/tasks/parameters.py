@@ -19,16 +19,6 @@ def default_deferrable() -> bool:
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return the value of a parameter if it is one of those allowed.
-
-    :raises ValueError: if it is not.
-    """
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-    return value
-
-
 def seconds(name: str, value: float | timedelta) -> float:
     """Return a span of time as seconds.
 
@@ -49,13 +39,25 @@ def optional_seconds(name: str, value: float | timedelta | None) -> float | None
 
 
 def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return statuses as words, if they are some of those allowed.
+    """Return the words of a parameter if they are some of those allowed.
 
-    :param name: what they are, for the error.
-    :param words: the statuses; a single one may be a text.
+    :param name: the parameter, for the error.
+    :param words: one or more; a single one may be a text.
     :raises ValueError: if there are none, or others.
     """
     chosen = (words,) if isinstance(words, str) else tuple(words)
     if not chosen or not set(chosen) <= set(allowed):
-        raise ValueError(f"{name} must be some of {', '.join(allowed)}, not {chosen!r}")
+        given = words if isinstance(words, str) else chosen
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {given!r}")
     return tuple(str(word) for word in chosen)
+
+
+def one_of(name: str, word: str, allowed: tuple[str, ...]) -> str:
+    """Return the word of a parameter if it is one of those allowed.
+
+    :param name: the parameter, for the error.
+    :raises ValueError: if it is not.
+    """
+    if not isinstance(word, str):
+        raise ValueError(f"{name} must be a text, not {word!r}")  # noqa: TRY004 - as the others
+    return some_of(name, word, allowed)[0]

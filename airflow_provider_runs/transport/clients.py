@@ -13,6 +13,7 @@ import httpx
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.flows.failures import retry_after
 from airflow_provider_runs.flows.steps import LAST_LOOK
+from airflow_provider_runs.transport.certificates import ssl_context
 from airflow_provider_runs.transport.entra import auth_of
 from airflow_provider_runs.transport.leases import Leases
 
@@ -88,7 +89,7 @@ def make_client(backend: Backend) -> httpx.Client:
             params=backend.params(),
             auth=auth_of(backend.credential),
             proxy=settings.options.proxy,
-            verify=settings.ssl_context(),
+            verify=ssl_context(settings),
             timeout=settings.options.timeout,
             limits=LIMITS,
         )
@@ -96,7 +97,7 @@ def make_client(backend: Backend) -> httpx.Client:
 
 async def _make(settings: Settings) -> SharedClient:
     # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
-    context = await asyncio.to_thread(settings.ssl_context)
+    context = await asyncio.to_thread(ssl_context, settings)
     fast = await asyncio.to_thread(_fast_transport)
     if not settings.options.proxy and getproxies().keys() - {"no"}:
         # Which of the environment's proxies serves a host is httpx's to know.

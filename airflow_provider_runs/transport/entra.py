@@ -22,6 +22,7 @@ import httpx
 
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.flows.failures import TokenUnavailable
+from airflow_provider_runs.transport.certificates import ssl_context
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -242,7 +243,7 @@ async def _acredential(wanted: EntraID, service: _Service) -> AsyncIterator[Any]
     verify: Any = options.verify
     if verify and options.ca_bundle:
         # Azure's own transport would read it on the event loop, and no folder.
-        verify = await asyncio.to_thread(settings.ssl_context)
+        verify = await asyncio.to_thread(ssl_context, settings)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=verify),
         cookie_jar=aiohttp.DummyCookieJar(),

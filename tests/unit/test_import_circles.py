@@ -7,7 +7,7 @@ import pytest
 from dev.import_graph import circle, import_graph
 
 
-@pytest.mark.parametrize("package", ["benchmarks", "dev"])
+@pytest.mark.parametrize("package", ["airflow_provider_runs", "benchmarks", "dev"])
 def test_there_is_no_circle(package: str):
     graph = import_graph(package)
     assert any(graph.values())

@@ -1,5 +1,4 @@
 import json
-import ssl
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
@@ -173,27 +172,3 @@ def test_a_console_link_quotes_the_ids(run_id, thread_id):
         *("t", thread_id or "", "r", run_id)
     ]
     assert read().console_link(run_id, thread_id) is None
-
-
-def test_tls_is_checked_unless_it_is_switched_off_or_not_spoken(tmp_path):
-    checked = read().ssl_context()
-    assert (checked.verify_mode, checked.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert checked.cert_store_stats()["x509_ca"] > 0
-    unchecked = read({"verify": False}).ssl_context()
-    assert (unchecked.verify_mode, unchecked.check_hostname) == (ssl.CERT_NONE, False)
-    plain = read(host="http://h.example").ssl_context()
-    assert (plain.verify_mode, plain.cert_store_stats()["x509"]) == (ssl.CERT_REQUIRED, 0)
-    one = checked.get_ca_certs(binary_form=True)[0]
-    bundle = tmp_path / "ca.pem"
-    bundle.write_text(ssl.DER_cert_to_PEM_cert(one))
-    assert read({"ca_bundle": str(bundle)}).ssl_context().get_ca_certs(binary_form=True) == [one]
-
-
-@pytest.mark.parametrize("text", [None, "", "no certificate"])
-def test_a_ca_bundle_that_cannot_be_read_is_named(tmp_path, text):
-    bundle = tmp_path / "ca.pem"
-    if text is not None:
-        bundle.write_text(text)
-    settings = read().with_options(ca_bundle=str(bundle))
-    with pytest.raises(RunsConfigError, match=r"CA bundle.*ca\.pem"):
-        settings.ssl_context()

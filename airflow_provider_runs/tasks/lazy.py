@@ -1,0 +1,60 @@
+"""What a task needs only once it runs, imported then: a DAG file that names an operator loads none.
+
+``lazy.RunsHook`` is ``hooks.RunsHook``, and so on.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.errors import RunsConfigError, RunsError
+    from airflow_provider_runs.flows.wait import Wait
+    from airflow_provider_runs.hooks import RunsHook
+    from airflow_provider_runs.models import Run
+    from airflow_provider_runs.polling.poller import shared_poller
+    from airflow_provider_runs.polling.report import Result, table
+    from airflow_provider_runs.polling.sweep import Sweep, cancel_one, sweep
+    from airflow_provider_runs.tasks.events import RunEvent, SweepEvent
+    from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
+
+__all__ = [
+    "Result",
+    "Run",
+    "RunEvent",
+    "RunsConfigError",
+    "RunsError",
+    "RunsHook",
+    "Sweep",
+    "SweepEvent",
+    "Wait",
+    "cancel_before_exit",
+    "cancel_one",
+    "shared_poller",
+    "sweep",
+    "table",
+]
+
+_HOMES = {
+    "Result": "polling.report",
+    "Run": "models",
+    "RunEvent": "tasks.events",
+    "RunsConfigError": "errors",
+    "RunsError": "errors",
+    "RunsHook": "hooks",
+    "Sweep": "polling.sweep",
+    "SweepEvent": "tasks.events",
+    "Wait": "flows.wait",
+    "cancel_before_exit": "transport.cancel_on_exit",
+    "cancel_one": "polling.sweep",
+    "shared_poller": "polling.poller",
+    "sweep": "polling.sweep",
+    "table": "polling.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"airflow_provider_runs.{_HOMES[name]}"), name)
