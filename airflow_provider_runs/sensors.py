@@ -15,7 +15,7 @@ from airflow_provider_runs.airflow_errors import (
     TaskDeferralTimeout,
 )
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.links import LinksToRun, RunLink
 from airflow_provider_runs.status import FINAL, RunRef
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
@@ -47,7 +47,7 @@ __all__ = ["RunStatusSensor"]
 _SHORTEST_PAUSE = 0.1
 
 
-class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
+class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
     """Waits until a run has ended, in one of the expected statuses.
 
     Another final status fails the task at once and without retries, as a final run never changes;
@@ -84,7 +84,6 @@ class RunStatusSensor(CancelsOnTimeout, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id")
-    operator_extra_links = (RunLink(),)
 
     def __init__(
         self,

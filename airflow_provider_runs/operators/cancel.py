@@ -14,7 +14,7 @@ from airflow_provider_runs.airflow_errors import (
     TaskDeferralTimeout,
 )
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
-from airflow_provider_runs.links import RunLink
+from airflow_provider_runs.links import LinksToRun, RunLink
 from airflow_provider_runs.status import NO_ID, RunRef, RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
@@ -42,7 +42,7 @@ _CHOICES = ("succeed", "skip", "fail")
 Choice = Literal["succeed", "skip", "fail"]
 
 
-class CancelRunOperator(BaseOperator):
+class CancelRunOperator(LinksToRun, BaseOperator):
     """Cancels a run and waits until it is final.
 
     Cancelling is idempotent: a run that is ``cancelled`` or ``cancelling`` already is a success,
@@ -77,7 +77,6 @@ class CancelRunOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id")
-    operator_extra_links = (RunLink(),)
     ui_color = "#f6d5d5"
 
     def __init__(
