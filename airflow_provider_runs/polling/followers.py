@@ -1,4 +1,4 @@
-"""The waits of a poller: where each of them is, and which look together."""
+"""Those who follow a run: where each wait is, and which of them look together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import math
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
+from airflow_provider_runs.flows.steps import advance
+
 if TYPE_CHECKING:
-    from airflow_provider_runs.flows.steps import Flow
+    from airflow_provider_runs.flows.steps import Flow, Reply, Step
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
 
-__all__ = ["Batch", "Follower", "Group"]
+__all__ = ["Batch", "Follower", "Followers", "Group"]
 
 #: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
 #: waits of a thread soon look together: of two crowds one is always early enough for the other.
@@ -20,7 +22,11 @@ EARLY = 0.6
 
 
 class Follower:
-    """One wait, and where its flow is."""
+    """One wait, and where its flow is.
+
+    :param wait: the wait.
+    :param flow: what waits.
+    """
 
     __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
 
@@ -41,12 +47,28 @@ class Follower:
         return self.wait.ref.thread_id or self.wait.ref.run_id
 
     def may_look(self, now: float) -> bool:
-        """Whether it is pausing, but not for much longer."""
+        """Whether it is pausing, but not for much longer.
+
+        :param now: in the event loop's time.
+        """
         return self.looking and self.due - now < EARLY * self.pause
+
+    def advance(self, reply: Reply | Exception = None) -> Step | None:
+        """Hand the flow what came of its last step; return its next one, ``None`` at its end."""
+        self.due, self.wants = math.inf, False
+        if self.end.done():
+            return None
+        try:
+            return self.context.run(advance, self.flow, reply)
+        except StopIteration as end:
+            self.end.set_result(end.value)
+        except Exception as error:  # noqa: BLE001 - it is the wait's own
+            self.end.set_exception(error)
+        return None
 
 
 class Group:
-    """The waits for the runs of one thread, and the batch of them that is in the queue."""
+    """Those who follow the runs of one thread, and the batch of them that is in the queue."""
 
     __slots__ = ("batch", "followers")
 
@@ -56,9 +78,10 @@ class Group:
 
 
 class Batch:
-    """Waits that want to look.
+    """Followers that want to look.
 
     :param since: since when they do, in the event loop's time.
+    :param followers: they.
     :param group: theirs; ``None`` to fetch each run on its own.
     """
 
@@ -68,3 +91,25 @@ class Batch:
         self.since = since
         self.followers = followers
         self.group = group
+
+
+class Followers:
+    """All followers of a poller, by their group."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+
+    def add(self, follower: Follower) -> None:
+        """Let a follower in."""
+        self._groups.setdefault(follower.group, Group()).followers.add(follower)
+
+    def discard(self, follower: Follower) -> None:
+        """Let a follower out."""
+        if group := self._groups.get(follower.group):
+            group.followers.discard(follower)
+            if not group.followers:
+                del self._groups[follower.group]
+
+    def group_of(self, follower: Follower) -> Group | None:
+        """Return a follower's group; ``None`` once all of it are out."""
+        return self._groups.get(follower.group)

@@ -81,14 +81,14 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
     :raises RunsConfigError: if the connection cannot be used.
     :raises RunsError: if all threads are to be swept and cannot be listed.
     """
-    gate = asyncio.Semaphore(todo.max_concurrency)
+    slots = asyncio.Semaphore(todo.max_concurrency)
 
     async def look_up() -> Backend:
         return backend
 
-    poller = Poller(look_up, gate)
+    poller = Poller(look_up, slots)
     async with aclosing(poller), shared_client(backend.settings) as http:
-        sweeper = _Sweeper(backend, todo, log, http, gate, poller)
+        sweeper = _Sweeper(backend, todo, log, http, slots, poller)
         names = await sweeper.busy() if todo.thread_ids is None else todo.thread_ids
         threads = await asyncio.gather(*(sweeper.thread(name) for name in names))
     return [line for lines in threads for line in lines]
@@ -113,13 +113,13 @@ class _Sweeper:
     todo: Sweep
     log: Log
     http: SharedClient
-    gate: asyncio.Semaphore
+    slots: asyncio.Semaphore
     poller: Poller
 
     async def busy(self) -> list[str]:
         """Return the threads that have active runs."""
         pages = busy_threads(self.backend, deadline=self.todo.deadline)
-        names = [name for page in pages for name in await adrive(page, self.http, self.gate)]
+        names = [name for page in pages for name in await adrive(page, self.http, self.slots)]
         self.log.info("%d threads have active runs", len(names))
         return list(dict.fromkeys(names))
 
@@ -129,7 +129,7 @@ class _Sweeper:
             runs = [
                 run
                 for page in list_runs(self.backend, thread_id, deadline=self.todo.deadline)
-                for run in await adrive(page, self.http, self.gate)
+                for run in await adrive(page, self.http, self.slots)
                 if self.todo.matches(run)
             ]
         except RunsError as error:
@@ -166,7 +166,7 @@ class _Sweeper:
         """Cancel a run, and wait until it is final if there is a deadline for that."""
         until = self.todo.deadline
         if until is None:
-            return await adrive(cancel_run(self.backend, ref), self.http, self.gate)
+            return await adrive(cancel_run(self.backend, ref), self.http, self.slots)
         pause = self.todo.poll_interval
         wait = Wait(ref, time.time(), until, pause, cancel=True)
         return await self.poller.follow(wait, _Silent())

@@ -56,44 +56,44 @@ def _take(step: Step, client: httpx.Client) -> Reply | Exception:
     return None
 
 
-async def adrive(flow: Flow[T], client: SharedClient, gate: asyncio.Semaphore | None = None) -> T:
+async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore | None = None) -> T:
     """Run a flow to its end without blocking the event loop.
 
     A pause that the server asks one flow for holds up all others of the same client.
 
-    :param gate: bounds how many requests of those who share it are on their way at once.
+    :param slots: bounds how many requests of those who share it are on their way at once.
     :raises RunsError: what the flow raises.
     """
     reply: Reply | Exception = None
     try:
         while True:
-            reply = await _atake(advance(flow, reply), client, gate)
+            reply = await _atake(advance(flow, reply), client, slots)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
 async def _atake(
-    step: Step, client: SharedClient, gate: asyncio.Semaphore | None
+    step: Step, client: SharedClient, slots: asyncio.Semaphore | None
 ) -> Reply | Exception:
     try:
         if isinstance(step, Send):
-            return await send(step, client, gate)
+            return await send(step, client, slots)
         if isinstance(step, Look):
             alone = glimpse_run(step.backend, step.ref, deadline=step.deadline)
-            return await adrive(alone, client, gate)
+            return await adrive(alone, client, slots)
     except (httpx.RequestError, RunsError) as error:
         return error
     await asyncio.sleep(step.seconds)
     return None
 
 
-async def send(step: Send, client: SharedClient, gate: asyncio.Semaphore | None) -> Answer:
+async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None) -> Answer:
     """Send one request, and return its whole answer.
 
-    :param gate: as of ``adrive``.
+    :param slots: as of ``adrive``.
     :raises httpx.RequestError: if no whole answer comes in time.
     """
-    async with gate or nullcontext():
+    async with slots or nullcontext():
         return await _aexchange(step, client)
 
 

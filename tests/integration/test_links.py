@@ -19,11 +19,11 @@ from airflow.sdk.api.datamodels._generated import DagRun, TIRunContext
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import ErrorResponse, TaskRescheduleStartDate, XComResult
 from airflow.serialization.serialized_objects import BaseSerialization
-from airflow_provider_runs.tasks.events import RunEvent
 
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.operators import CancelRunOperator
 from airflow_provider_runs.sensors import RunStatusSensor
+from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import RunScript
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from airflow_provider_runs.errors import RunNotFound, RunsAuthError, RunsConfigE
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.polling import poller as module
+from airflow_provider_runs.polling import lookup, poller
+from airflow_provider_runs.polling.looks import WORKERS
 from airflow_provider_runs.polling.poller import shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from airflow_provider_runs.transport.clients import shared_clients
@@ -236,7 +237,7 @@ def test_a_refused_key_is_looked_up_anew(monkeypatch):
             monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", text)
             return await look_up()
 
-        monkeypatch.setattr(module, "REFUSED", 0.0)
+        monkeypatch.setattr(poller, "REFUSED", 0.0)
         (end,) = gather(follow(run, find=find))
         assert end.status == "completed"
         keys = ["sk-wrong"]
@@ -252,7 +253,7 @@ def test_a_connection_that_is_nowhere_is_an_error_for_each(server, monkeypatch):
 
 
 def test_a_connection_that_cannot_be_read_again_is_used_as_it_was(server, monkeypatch):
-    monkeypatch.setattr(module, "FRESH", 0.2)
+    monkeypatch.setattr(lookup, "FRESH", 0.2)
     found = []
 
     async def once():
@@ -318,7 +319,7 @@ def on_threads(server, count, **changes):
 
 def test_workers_that_all_hang_hold_up_nobody_else(server):
     """Even where nothing else happens that could bring more of them."""
-    hung, healthy = on_threads(server, module.WORKERS), on_threads(server, 2, runs_for=0)
+    hung, healthy = on_threads(server, WORKERS), on_threads(server, 2, runs_for=0)
     for run in hung:
         server.fault(Fault(delay=8), path=run["id"], times=None)
 
@@ -328,7 +329,7 @@ def test_workers_that_all_hang_hold_up_nobody_else(server):
 
     waits = [follow(run, timeout=6) for run in hung] + [later(run) for run in healthy]
     ends = gather(*waits)
-    assert [end.status for end in ends[module.WORKERS :]] == ["completed"] * 2
+    assert [end.status for end in ends[WORKERS:]] == ["completed"] * 2
 
 
 def test_the_last_look_does_not_wait_for_those_that_the_server_wants_to_wait(server):
@@ -348,7 +349,7 @@ def test_the_last_look_does_not_wait_for_those_that_the_server_wants_to_wait(ser
 
 def test_a_connection_that_is_edited_ends_no_wait(server, connect, monkeypatch):
     """What is under way on the old client is lost, and asked again on the new one."""
-    monkeypatch.setattr(module, "FRESH", 0.3)
+    monkeypatch.setattr(lookup, "FRESH", 0.3)
     (run,) = on_threads(server, 1, runs_for=3)
     server.fault(Fault(delay=0.8), path=run["id"], times=3)
 
