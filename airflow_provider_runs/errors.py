@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from airflow_provider_runs.plain_json import JsonObject
+
 __all__ = [
     "CancelRefused",
     "RunFailed",
@@ -66,7 +68,7 @@ class RunsError(Exception):
         thread_id: str | None = None,
         status_code: int | None = None,
         request_id: str | None = None,
-        run: dict[str, Any] | None = None,
+        run: JsonObject | None = None,
         transient: bool = False,
         retry_after: float | None = None,
         should_retry: bool | None = None,
@@ -91,11 +93,11 @@ class RunsError(Exception):
         """Return the same error with some fields changed."""
         return type(self)(**{**self.fields(), **fields})
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> JsonObject:
         """Return what the error was made with."""
         return {name: getattr(self, name) for name in _FIELDS}
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
         fields = self.fields()
         if self.should_retry is None:
@@ -103,7 +105,7 @@ class RunsError(Exception):
         return {"type": type(self).__name__, **fields}
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> RunsError:
+    def from_json(data: JsonObject) -> RunsError:
         """Return the error that ``to_json`` gave; an unknown type becomes a plain ``RunsError``.
 
         :raises TypeError: if ``data`` has no message or has fields no error has.
@@ -133,7 +135,7 @@ _FIELDS = (
 )
 
 
-def _make(kind: type[RunsError], fields: dict[str, Any]) -> RunsError:
+def _make(kind: type[RunsError], fields: JsonObject) -> RunsError:
     return kind(**fields)
 
 

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider_runs.plain_json import plain_json
+from airflow_provider_runs.plain_json import JsonObject, plain_json
 from airflow_provider_runs.status import RunRef, RunStatus
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class JSONSchemaFormat(_Part):
 
     name: Lenient[str] = None
     description: Lenient[str] = None
-    schema_: Lenient[dict[str, Any]] = Field(default=None, alias="schema")
+    schema_: Lenient[JsonObject] = Field(default=None, alias="schema")
     strict: Lenient[bool] = None
 
 
@@ -162,7 +162,7 @@ class FunctionDefinition(_Part):
 
     name: Lenient[str] = None
     description: Lenient[str] = None
-    parameters: Lenient[dict[str, Any]] = None
+    parameters: Lenient[JsonObject] = None
     strict: Lenient[bool] = None
 
 
@@ -171,7 +171,7 @@ class Tool(_Part):
 
     type: Lenient[str] = None
     function: Lenient[FunctionDefinition] = None
-    file_search: Lenient[dict[str, Any]] = None
+    file_search: Lenient[JsonObject] = None
 
 
 def _status(value: Any) -> Any:
@@ -203,7 +203,7 @@ class Run(_Part):
     model: Lenient[str] = None
     instructions: Lenient[str] = None
     tools: Lenient[list[Tool]] = None
-    metadata: Lenient[dict[str, Any]] = None
+    metadata: Lenient[JsonObject] = None
     usage: Lenient[Usage] = None
     temperature: Lenient[float] = None
     top_p: Lenient[float] = None
@@ -229,7 +229,7 @@ class Run(_Part):
         """Whether the run has ended."""
         return self.status.is_final
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the run as plain JSON, as it goes into XCom; ``Run.model_validate`` reads it."""
         return self.model_dump(mode="json", by_alias=True, warnings=False)
 

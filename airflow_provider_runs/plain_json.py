@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-__all__ = ["plain_json", "whole_text"]
+__all__ = ["JsonObject", "plain_json", "whole_text"]
+
+#: A JSON object, decoded.
+JsonObject = dict[str, Any]
 
 #: Levels of nesting beyond which nothing is read, and bits of a number.
 _DEEP, _LONG = 100, 4096

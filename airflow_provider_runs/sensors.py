@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["RunStatusSensor"]
 
@@ -116,7 +117,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         self._watching: Backend | None = None
         self._killed = False
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
+    def execute(self, context: Context) -> JsonObject | None:
         """Wait: here, in the triggerer, or a look at a time."""
         with (
             self._soft_failing(),
@@ -141,13 +142,13 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
                 return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any) -> JsonObject:
         """Take the end of the wait from the trigger's event."""
         with self._soft_failing(), self._cancelling_on_timeout():
             return self._conclude(lazy.RunEvent.read(event, self.run_id))
 
     def resume_execution(
-        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+        self, next_method: str, next_kwargs: JsonObject | None, context: Context
     ) -> Any:
         """Go on after the deferral; one that Airflow itself has ended is given up like a wait."""
         try:
@@ -225,7 +226,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         next_look = min(now + max(pause, settling_time()), wait.deadline)
         return datetime.fromtimestamp(next_look, UTC)
 
-    def _conclude(self, run: Run) -> dict[str, Any]:
+    def _conclude(self, run: Run) -> JsonObject:
         if self._killed:
             # Airflow lets the task go on for a while, but this is not the end it waited for.
             words = f"was cancelled because its task was killed: it is {run.status.value!r}."

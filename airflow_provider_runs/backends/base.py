@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.connections.settings import Settings
     from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Backend"]
 
@@ -216,7 +217,7 @@ class Backend(ABC):
         status = self.status_of(word) if isinstance(word, str) else word
         return Run.model_validate({**fields, "status": status, "raw_status": word})
 
-    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+    def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields under the names that ``Run`` has for them."""
         return body
 

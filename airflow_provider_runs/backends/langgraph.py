@@ -22,6 +22,7 @@ from airflow_provider_runs.connections.forms import ConnectionForm
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["LangGraphBackend"]
 
@@ -138,7 +139,7 @@ class LangGraphBackend(Backend):
         """Return ``GET /ok``, which answers even without a key."""
         return Call("ask the server for its health", "GET", "/ok", has_ids=False)
 
-    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+    def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields, without ``kwargs``.
 
         They repeat what it was started with, the caller's credentials sometimes among it.

@@ -6,7 +6,7 @@ type of the published ``openai`` SDK (``types/responses/response.py``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
@@ -15,6 +15,7 @@ from airflow_provider_runs.status import NO_ID
 
 if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["ResponsesBackend"]
 
@@ -67,7 +68,7 @@ class ResponsesBackend(OpenAIBackend):
         """Refuse: nothing is ever listed."""
         raise ValueError("this API lists no responses")
 
-    def run_fields(self, body: dict[str, Any]) -> dict[str, Any]:
+    def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a response's fields; what a run calls otherwise gets that name."""
         run = {_RENAMED.get(name, name): value for name, value in body.items()}
         if isinstance(usage := body.get("usage"), dict):

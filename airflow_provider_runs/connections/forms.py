@@ -15,13 +15,15 @@ from airflow_provider_runs.connections.fields import ConnectionOptions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_provider_runs.plain_json import JsonObject
+
 __all__ = ["ConnectionForm", "form_fields"]
 
 #: What the form takes over of a field's JSON schema.
 _RULES = ("enum", "minimum", "maximum")
 
 
-def form_fields(options: type[ConnectionOptions]) -> dict[str, dict[str, Any]]:
+def form_fields(options: type[ConnectionOptions]) -> dict[str, JsonObject]:
     """Return the custom fields of a form: a type's own ones first, then those of all types.
 
     :param options: what connections of the type hold.
@@ -32,7 +34,7 @@ def form_fields(options: type[ConnectionOptions]) -> dict[str, dict[str, Any]]:
     return {name: _field(schema[name]) for name in (*own, *common)}
 
 
-def _field(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _field(schema: Mapping[str, Any]) -> JsonObject:
     kind = schema.get("type") or schema["anyOf"][0]["type"]  # the other one is null
     rules = {name: schema[name] for name in _RULES if name in schema}
     return {
@@ -71,11 +73,11 @@ class ConnectionForm:
         return {"host": "Base URL", "password": self.key_label}
 
     @cached_property
-    def fields(self) -> dict[str, dict[str, Any]]:
+    def fields(self) -> dict[str, JsonObject]:
         """The custom fields, by their name in ``extra``."""
         return form_fields(self.options)
 
-    def connection_type(self, hook_class: str) -> dict[str, Any]:
+    def connection_type(self, hook_class: str) -> JsonObject:
         """Return the entry of ``connection-types`` in the provider info (Airflow 3.2 and later).
 
         :param hook_class: dotted path of the type's hook.
@@ -90,7 +92,7 @@ class ConnectionForm:
             },
         }
 
-    def ui_field_behaviour(self) -> dict[str, Any]:
+    def ui_field_behaviour(self) -> JsonObject:
         """Return what Airflow 3.1 asks the hook for: the standard fields' looks."""
         return {
             "hidden_fields": list(self.hidden_fields),
@@ -98,7 +100,7 @@ class ConnectionForm:
             "placeholders": dict(self.placeholders),
         }
 
-    def widgets(self) -> dict[str, Any]:
+    def widgets(self) -> JsonObject:
         """Return what Airflow 3.1 asks the hook for: a WTForms field for each custom field.
 
         It knows no numbers with a fraction and no objects: both are typed in as text there.

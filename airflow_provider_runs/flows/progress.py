@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.wire import ROLLBACK
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.flows.wait import Wait
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Progress"]
 
@@ -38,7 +39,7 @@ class Progress:
         self.run: Run | None = None
         self.raw_status: str | None = None
         self.poll_after = 0.0
-        self.refused: dict[str, Any] | None = None
+        self.refused: JsonObject | None = None
         self.error: RunsError | None = None
         self.failures = 0
         self.silent_since: float | None = None
@@ -115,7 +116,7 @@ class Progress:
             self.log.warning("%s The wait goes on.", error.message)
         self.error = error
 
-    def last_seen(self) -> dict[str, Any] | None:
+    def last_seen(self) -> JsonObject | None:
         """Return the run as it was seen last, as plain JSON."""
         if self.refused or self.status is None or self.raw_status is None:
             return self.refused
@@ -161,7 +162,7 @@ def _name(wait: Wait) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _state(run: dict[str, Any] | None) -> str:
+def _state(run: JsonObject | None) -> str:
     if run is None:
         return "its status was never seen"
     if RunStatus.of(run["status"]).is_known:
@@ -169,7 +170,7 @@ def _state(run: dict[str, Any] | None) -> str:
     return f"its status is {run['raw_status']!r}, which this provider does not know"
 
 
-def _advice(run: dict[str, Any] | None) -> str:
+def _advice(run: JsonObject | None) -> str:
     if run and run["status"] == RunStatus.CANCELLING:
         return "The cancel was accepted but has not taken effect: look at the run on the server."
     return "It may go on and cost money: cancel it, or give it a longer timeout."

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from airflow_provider_runs.models import Glimpse, Run
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Wait"]
 
@@ -60,7 +61,7 @@ class Wait:
         if not self.poll_interval > 0:
             raise RunsConfigError(f"poll_interval must be more than 0, not {self.poll_interval}.")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the wait as plain JSON; ``Wait.from_json`` is its inverse."""
         own = {name: getattr(self, name) for name in _OWN}
         return {"run_id": self.ref.run_id, "thread_id": self.ref.thread_id, **own}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["CancelRunOperator"]
 
@@ -108,7 +109,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         self.on_already_final = one_of("on_already_final", on_already_final, _CHOICES)
         self.on_missing = one_of("on_missing", on_missing, _CHOICES)
 
-    def execute(self, context: Context) -> dict[str, Any] | None:
+    def execute(self, context: Context) -> JsonObject | None:
         """Cancel the run and wait, here or in the triggerer."""
         wait = replace(self._wait(), seen=last_status(context, self.run_id))
         if self.run_id in NO_ID and self.on_missing != "fail":
@@ -148,7 +149,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         )
         return defer(self, trigger, rest.deadline)
 
-    def execute_complete(self, context: Context, event: Any) -> dict[str, Any] | None:
+    def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
         """Take the end of the wait from the trigger's event."""
         try:
             return self._conclude(lazy.RunEvent.read(event, self.run_id))
@@ -157,7 +158,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             return None
 
     def resume_execution(
-        self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context
+        self, next_method: str, next_kwargs: JsonObject | None, context: Context
     ) -> Any:
         """Go on after the deferral; after one that Airflow itself has ended, look once more."""
         try:
@@ -165,7 +166,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         except (TaskDeferralError, TaskDeferralTimeout) as error:
             return self._look_once_more(error)
 
-    def _look_once_more(self, error: Exception) -> dict[str, Any] | None:
+    def _look_once_more(self, error: Exception) -> JsonObject | None:
         with lazy.RunsHook(self.conn_id) as hook:
             try:
                 run, _ = hook.look_once(self._wait())
@@ -194,7 +195,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             cancel_action=self.cancel_action,
         )
 
-    def _conclude(self, run: Run) -> dict[str, Any]:
+    def _conclude(self, run: Run) -> JsonObject:
         if not run.is_final or run.status is RunStatus.CANCELLED:
             return run.to_json()
         words = (

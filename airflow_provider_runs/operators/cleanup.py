@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_runs.plain_json import JsonObject
     from airflow_provider_runs.polling.report import Swept
     from airflow_provider_runs.polling.sweep import Sweep
 
@@ -64,7 +65,7 @@ class CleanupRunsOperator(BaseOperator):
         conn_id: str = "runs_default",
         older_than: timedelta | float | None = None,
         statuses: Collection[str] = ACTIVE,
-        metadata: dict[str, Any] | None = None,
+        metadata: JsonObject | None = None,
         max_concurrency: int = 8,
         dry_run: bool = False,
         timeout: float | timedelta = 600.0,
@@ -91,7 +92,7 @@ class CleanupRunsOperator(BaseOperator):
         self.on_error = one_of("on_error", on_error, ("fail", "warn"))
         self.deferrable = deferrable
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def execute(self, context: Context) -> list[JsonObject]:
         """Sweep, here or in the triggerer."""
         todo = self._todo()
         backend = lazy.RunsHook(self.conn_id).backend()
@@ -106,7 +107,7 @@ class CleanupRunsOperator(BaseOperator):
         )
         return defer(self, trigger, todo.deadline or time.time())
 
-    def execute_complete(self, context: Context, event: Any) -> list[dict[str, Any]]:
+    def execute_complete(self, context: Context, event: Any) -> list[JsonObject]:
         """Take the report from the trigger's event."""
         return self._conclude(lazy.SweepEvent.read(event))
 
@@ -125,7 +126,7 @@ class CleanupRunsOperator(BaseOperator):
             dry_run=self._dry_run,
         )
 
-    def _conclude(self, report: Sequence[Swept]) -> list[dict[str, Any]]:
+    def _conclude(self, report: Sequence[Swept]) -> list[JsonObject]:
         self.log.info("%d runs matched\n%s", len(report), lazy.table(report))
         bad = [line for line in report if line.result.is_failure]
         if bad:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Result", "Swept", "table"]
 
@@ -60,7 +62,7 @@ class Swept:
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the line as plain JSON."""
         return {**asdict(self), "result": self.result.value}
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
     from airflow_provider_runs.transport.clients import SharedClient
 
 __all__ = ["Sweep", "cancel_one", "sweep"]
@@ -53,14 +54,14 @@ class Sweep:
 
     thread_ids: Sequence[str] | None
     statuses: Sequence[str] = ACTIVE
-    metadata: dict[str, Any] | None = None
+    metadata: JsonObject | None = None
     older_than: float = 0.0
     max_concurrency: int = 8
     deadline: float | None = None
     poll_interval: float = 5.0
     dry_run: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the sweep as plain JSON: the keyword arguments of ``Sweep`` again."""
         return asdict(self)
 

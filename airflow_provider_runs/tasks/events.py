@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from airflow_provider_runs.errors import RunsError, RunsResponseError
 from airflow_provider_runs.models import Run
+from airflow_provider_runs.plain_json import JsonObject
 from airflow_provider_runs.polling.report import Swept
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class RunEvent(BaseModel):
     version: Literal[1] = 1
     outcome: Outcome
     run: Run | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -60,7 +61,7 @@ class RunEvent(BaseModel):
             return cls(outcome=Outcome.ERROR, error=end.to_json())
         return cls(outcome=_outcome(end), run=end)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the event as plain JSON."""
         run = self.run.to_json() if self.run else None
         return {"version": 1, "outcome": self.outcome.value, "run": run, "error": self.error}
@@ -99,7 +100,7 @@ class SweepEvent(BaseModel):
 
     version: Literal[1] = 1
     report: list[Swept] | None = None
-    error: dict[str, Any] | None = None
+    error: JsonObject | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -114,7 +115,7 @@ class SweepEvent(BaseModel):
             return cls(error=end.to_json())
         return cls(report=end)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the event as plain JSON."""
         return self.model_dump(mode="json", exclude_none=False, exclude=self._absent())
 

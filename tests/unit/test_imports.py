@@ -26,7 +26,8 @@ FLOORS = (
     ("backends",),
     ("connections",),
     ("models", "metrics"),
-    ("_version", "airflow_errors", "errors", "plain_json", "provider_info", "status"),
+    ("_version", "airflow_errors", "errors", "provider_info", "status"),
+    ("plain_json",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Only these rooms may import Airflow.
