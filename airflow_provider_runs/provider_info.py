@@ -4,13 +4,7 @@ PROVIDER_INFO = {
     "package-name": "airflow-provider-runs",
     "name": "Runs",
     "description": "Cancels long LLM runs and waits until they have really ended.",
-    "integrations": [
-        {
-            "integration-name": "Runs",
-            "external-doc-url": "https://platform.openai.com/docs/api-reference/runs",
-            "tags": ["service"],
-        }
-    ],
+    "integrations": [{"integration-name": "Runs", "tags": ["service"]}],
     "hooks": [{"integration-name": "Runs", "python-modules": ["airflow_provider_runs.hooks"]}],
     "operators": [
         {"integration-name": "Runs", "python-modules": ["airflow_provider_runs.operators"]}

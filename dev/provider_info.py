@@ -33,13 +33,7 @@ def build() -> dict[str, Any]:
         "package-name": "airflow-provider-runs",
         "name": NAME,
         "description": "Cancels long LLM runs and waits until they have really ended.",
-        "integrations": [
-            {
-                "integration-name": NAME,
-                "external-doc-url": "https://platform.openai.com/docs/api-reference/runs",
-                "tags": ["service"],
-            }
-        ],
+        "integrations": [{"integration-name": NAME, "tags": ["service"]}],
         "hooks": modules("hooks"),
         "operators": modules("operators"),
         "sensors": modules("sensors"),
