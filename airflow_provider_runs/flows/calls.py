@@ -253,11 +253,12 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
     retries = backend.options.max_retries
     until = time.time() + backend.settings.call_budget if deadline is None else deadline
     for attempt in range(retries + 1):
-        exchange = begin()
+        exchange, may_begin_anew = begin(), True
         call = next(exchange)
         try:
             while True:
                 answer = yield from _answer(backend, call, until)
+                may_begin_anew &= call.repeatable  # what has had its effect is not done twice
                 try:
                     call = exchange.send(answer)
                 except StopIteration as end:
@@ -273,7 +274,8 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
             if delay is None:
                 # Full jitter: callers that failed together do not come back together.
                 delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
-            if not _again(call, error) or attempt == retries or time.time() + delay >= until:
+            again = may_begin_anew and _again(call, error) and attempt < retries
+            if not again or time.time() + delay >= until:
                 raise
         yield Sleep(delay)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises

@@ -53,6 +53,14 @@ class Once(AssistantsBackend):
         return replace(super().get(ref), repeatable=False)
 
 
+class StartAndFetch(AssistantsBackend):
+    """An API where a start must not be sent again, and a look follows it."""
+
+    def fetch_run(self, ref):
+        yield Call("start a run", "POST", "/start", ref, repeatable=False)
+        return (yield from super().fetch_run(ref))
+
+
 def of(kind: type[Backend], backend: Backend) -> Backend:
     return kind(backend.settings)
 
@@ -136,6 +144,12 @@ def test_it_is_sent_again_where_it_cannot_have_had_an_effect(
         failure = answer(failure, {"error": {"message": "x"}})
     assert player.run(get_run(of(Once, backend), REF), failure, run_is("queued")).id == "run_1"
     assert player.sent == ["GET", "GET"]
+
+
+def test_an_exchange_that_has_had_an_effect_does_not_begin_anew(player, backend, answer):
+    with pytest.raises(RunsTransportError, match="Could not get run"):
+        player.run(get_run(of(StartAndFetch, backend), REF), answer(200, {}), LOST)
+    assert player.sent == ["POST", "GET"]
 
 
 def test_it_is_not_sent_again_without_a_quota(player, backend, refusal):
