@@ -121,7 +121,7 @@ def _run(case: Case, home: str, options: Options) -> Measured | None:
             ends=min(ENDS, case.waits // 2),
             url=url,
         )
-        with running(start("benchmarks.watcher", json.dumps(asdict(job)), home=home)) as process:
+        with running(start("benchmarks.measured", json.dumps(asdict(job)), home=home)) as process:
             result = json.loads(read_line(process))
     return Measured(**result) if result else None
 

@@ -1,6 +1,6 @@
 """The process that is measured: one contender waits for many runs.
 
-``python -m benchmarks.watcher JOB``, with a ``Job`` as JSON, prints a ``Measured`` as JSON, or
+``python -m benchmarks.measured JOB``, with a ``Job`` as JSON, prints a ``Measured`` as JSON, or
 ``null`` if the contender is not there: ours with an extra that it does not use.
 """
 
