@@ -4,12 +4,11 @@ Airflow loads this package whenever it starts, to ask for ``get_provider_info``,
 loads nothing else. The public names are imported when they are first used (PEP 562).
 """
 
-from airflow_provider_runs._version import __version__
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from airflow_provider_runs._version import __version__
     from airflow_provider_runs.errors import RunsError
     from airflow_provider_runs.hooks import RunsHook
     from airflow_provider_runs.models import Run, RunRef, RunStatus
@@ -44,6 +43,7 @@ _HOMES = {
     "RunStatusTrigger": "triggers",
     "RunsError": "errors",
     "RunsHook": "hooks",
+    "__version__": "_version",
 }
 
 
