@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable
+    from contextlib import AbstractAsyncContextManager
 
 __all__ = ["Leases"]
 
@@ -36,27 +36,49 @@ class Leases(Generic[T]):
             WeakKeyDictionary()
         )
 
-    @asynccontextmanager
-    async def lend(self, name: Hashable, make: Callable[[], T]) -> AsyncIterator[T]:
-        """Lend the thing of a name.
+    def lend(self, name: Hashable, make: Callable[[], T]) -> AbstractAsyncContextManager[T]:
+        """Lend the thing of a name for a block.
 
         :param name: what tells it from the others of this event loop.
         :param make: makes it, if nobody uses it yet.
         """
-        leases = self._lent.setdefault(asyncio.get_running_loop(), {})
-        lease = leases.get(name)
-        if lease is None:
-            lease = leases[name] = _Lease(make())
-        lease.users += 1
-        try:
-            yield lease.thing
-        finally:
-            lease.users -= 1
-            if not lease.users:
-                del leases[name]
-                await self._close(lease.thing)
+        return _Loan(self, name, make)
 
     def lent(self) -> list[T]:
         """Return what is lent on this event loop now."""
-        leases = self._lent.get(asyncio.get_running_loop(), {})
-        return [lease.thing for lease in leases.values()]
+        return [lease.thing for lease in self.leases().values()]
+
+    def leases(self) -> dict[Hashable, _Lease[T]]:
+        """Return the leases of this event loop by name."""
+        return self._lent.setdefault(asyncio.get_running_loop(), {})
+
+    async def close(self, thing: T) -> None:
+        """Close a thing that nobody uses any more."""
+        await self._close(thing)
+
+
+class _Loan(Generic[T]):
+    """The use of a thing for a block; thousands last for hours, so it is no generator."""
+
+    __slots__ = ("_lease", "_leases", "_make", "_name")
+
+    def __init__(self, leases: Leases[T], name: Hashable, make: Callable[[], T]) -> None:
+        self._leases = leases
+        self._name = name
+        self._make = make
+        self._lease: _Lease[T] | None = None
+
+    async def __aenter__(self) -> T:
+        leases = self._leases.leases()
+        self._lease = lease = leases.get(self._name) or _Lease(self._make())
+        leases[self._name] = lease
+        lease.users += 1
+        return lease.thing
+
+    async def __aexit__(self, *_: object) -> None:
+        lease = self._lease
+        assert lease is not None  # noqa: S101 - it was entered
+        lease.users -= 1
+        if not lease.users:
+            del self._leases.leases()[self._name]
+            await self._leases.close(lease.thing)
