@@ -22,7 +22,7 @@ PROVIDER_INFO = '''
 
 def build() -> dict[str, Any]:
     """Return the provider info for the backends as they are."""
-    # Here, since what they import may come to import Airflow: see below.
+    # Here, since the hooks import Airflow: see below.
     from airflow_provider_runs.backends import BACKENDS
     from airflow_provider_runs.hooks import hook_name
 
