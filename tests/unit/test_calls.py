@@ -111,7 +111,7 @@ def test_a_garbage_answer_is_asked_for_again_and_never_a_run(
 
 
 @given(retries=st.integers(0, 6))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_retries_are_counted_and_their_pauses_bounded(player, make_backend, refusal, retries):
     player.requests.clear(), player.sleeps.clear()
     with pytest.raises(RunsAPIError):

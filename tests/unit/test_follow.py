@@ -58,7 +58,7 @@ def test_requires_action_ends_only_a_wait_that_asks_for_it(player, backend, run_
     first_interval=st.none() | st.floats(0.2, 400),
     pattern=st.lists(st.sampled_from(["queued", "cancelling", "odd", "lost", "429"]), min_size=1),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_no_wait_sleeps_past_its_deadline_or_its_interval(
     clock, player, make_backend, run_is, refusal, timeout, poll_interval, first_interval, pattern
 ):

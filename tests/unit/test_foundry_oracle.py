@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import FoundryBackend
@@ -83,7 +83,7 @@ def payloads_of(kind: Any) -> st.SearchStrategy:  # noqa: PLR0911 - one per type
 
 
 payloads = payloads_of(ThreadRun)
-many = settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+many = settings(max_examples=100)
 
 
 def plain(theirs: Any) -> Any:

@@ -4,7 +4,7 @@ import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs import models
@@ -86,7 +86,7 @@ def names(*kinds: Any) -> set[str]:
     return found
 
 
-many = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+many = settings(max_examples=200)
 
 
 @many

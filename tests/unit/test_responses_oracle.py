@@ -61,7 +61,6 @@ payloads = st.fixed_dictionaries(
 many = settings(
     max_examples=100,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    deadline=None,
 )
 
 #: What the SDK calls what we call otherwise.
