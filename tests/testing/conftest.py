@@ -45,6 +45,7 @@ import httpx
 import pytest
 
 from airflow_provider_runs.testing import RunServer
+from tests.moments import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,5 +85,7 @@ def client(server: RunServer) -> Iterator[httpx.Client]:
     name = server.dialect.name
     base_url = server.base_url + ("/v1" if name in {"assistants", "responses"} else "")
     params = {"api-version": "v1"} if name == "foundry" else {}
-    with httpx.Client(base_url=base_url, headers=headers, params=params, trust_env=False) as client:
+    with httpx.Client(
+        base_url=base_url, headers=headers, params=params, timeout=PATIENCE, trust_env=False
+    ) as client:
         yield client

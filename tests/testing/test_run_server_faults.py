@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from airflow_provider_runs.testing import Fault, RunServer
+from tests.moments import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,18 +140,16 @@ def test_a_normal_answer_may_be_late(
     server.fault(Fault(delay=0.15))
     begun = time.monotonic()
     assert client.get(path).json() == run
-    assert 0.15 <= time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 0.15
 
 
 def test_a_client_that_gives_up_does_not_undo_the_effect(
     server: RunServer, client: httpx.Client, path: str, run: dict[str, Any]
 ) -> None:
-    server.fault(Fault(delay=0.1))
+    server.fault(Fault(delay=2))
     with pytest.raises(httpx.ReadTimeout):
-        client.post(f"{path}/cancel", timeout=httpx.Timeout(5, read=0.03))
-    deadline = time.monotonic() + 5
-    while not server.accepted_cancels(run["id"]) and time.monotonic() < deadline:
-        time.sleep(0.01)
+        client.post(f"{path}/cancel", timeout=httpx.Timeout(PATIENCE, read=0.03))
+    until(server.accepted_cancels)
     assert server.accepted_cancels(run["id"]) == 1
 
 

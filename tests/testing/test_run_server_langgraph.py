@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from airflow_provider_runs.testing import ApiError, Fault, LangGraph, RunScript, RunServer
+from tests.moments import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -359,12 +359,11 @@ def test_a_cancel_may_wait_for_the_end(
     run = server.create_run(script=RunScript(cancelling_for=3))
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(cancel, client, run, wait="true", action=action)
-        while server.status(run["run_id"]) != "cancelling":
-            time.sleep(0.01)
+        until(lambda: server.status(run["run_id"]) == "cancelling")
         assert client.get(path_of(run)).json()["status"] == "running"
         assert not waiting.done()
         advance(3)
-        answer = waiting.result(10)
+        answer = waiting.result(PATIENCE)
     assert answer.status_code == 200
     if expected is None:
         assert answer.json() == {}

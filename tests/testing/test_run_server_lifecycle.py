@@ -16,6 +16,7 @@ import pytest
 
 import airflow_provider_runs.testing as package
 from airflow_provider_runs.testing import Fault, RunServer
+from tests.moments import PATIENCE, until
 
 KEY = {"api-key": "x"}
 
@@ -53,16 +54,16 @@ def test_a_stop_does_not_wait_for_clients(caplog: pytest.LogCaptureFixture) -> N
             idle.get(f"{server.url}/assistants")
             half_sent = socket.create_connection(("127.0.0.1", server.port))
             half_sent.sendall(b"POST /threads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
-            server.fault(Fault(delay=60), times=None)
-            waiting = pool.submit(httpx.get, f"{server.url}/assistants", headers=KEY, timeout=60)
-            while len(server.requests) < 2:
-                time.sleep(0.01)
+            server.fault(Fault(delay=3600), times=None)
+            url, patient = f"{server.url}/assistants", 5 * PATIENCE
+            waiting = pool.submit(httpx.get, url, headers=KEY, timeout=patient)
+            until(lambda: len(server.requests) == 2)
             begun = time.monotonic()
             server.stop()
-            assert time.monotonic() - begun < 1
-        assert isinstance(waiting.exception(5), httpx.TransportError)
+            assert time.monotonic() - begun < PATIENCE
+        assert isinstance(waiting.exception(PATIENCE), httpx.TransportError)
         with half_sent:
-            half_sent.settimeout(5)
+            half_sent.settimeout(PATIENCE)
             with suppress(ConnectionResetError):
                 assert half_sent.recv(1) == b""
     assert threading.active_count() <= threads

@@ -19,6 +19,7 @@ import pytest
 
 from airflow_provider_runs.testing.__main__ import main
 from airflow_provider_runs.testing.dialects import DIALECTS
+from tests.moments import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def test_the_command_serves_until_a_signal(number: signal.Signals) -> None:
         assert httpx.get(f"{url}/v1/assistants", headers=headers).status_code == 200
         assert process.stdout.readline().endswith(" GET /assistants -> 200\n")
         process.send_signal(number)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
         assert process.stdout.read() == ""
 
 

@@ -77,7 +77,8 @@ def outcome(run):
 
 @given(script=st.lists(replies, min_size=1, max_size=5), call=calls)
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=30,
 )
 def test_both_drivers_do_the_same(make_backend, script, call):
     backend = make_backend(max_retries=1)
@@ -138,12 +139,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 
 
 def test_an_answer_that_drips_in_is_cut_off_at_the_deadline(make_backend, fetch):
-    # Each piece comes well within the timeout, so only the deadline can end it.
-    with raw_server([HEAD, *[b" "] * 200], 0.05) as url:
-        begun = time.monotonic()
-        with pytest.raises(RunsTransportError, match="in time"):
-            fetch(make_backend(base_url=url, max_retries=0), time.time() + 2.5)
-        assert time.monotonic() - begun < 6
+    # Each piece comes well within the timeout, so only the deadline can end it; or the end of the
+    # pieces, a minute later and in other words.
+    answer = raw_server([HEAD, *[b" "] * 1200], 0.05)
+    with answer as url, pytest.raises(RunsTransportError, match="in time"):
+        fetch(make_backend(base_url=url, max_retries=0), time.time() + 2.5)
 
 
 def test_an_answer_that_is_far_too_long_is_not_read_to_its_end(make_backend, fetch):
@@ -203,12 +203,11 @@ def test_headers_that_drip_in_do_not_hold_up_the_event_loop(make_backend):
         async with shared_client(backend.settings) as client:
             return await adrive(get_run(backend, REF, deadline=time.time() + 2), client)
 
-    lines = [b"x-%d: y\r\n" % number for number in range(100)]
-    with raw_server([b"HTTP/1.1 200 OK\r\n", *lines], 0.1) as url:
-        begun = time.monotonic()
-        with pytest.raises(RunsTransportError, match="in time"):
-            asyncio.run(fetch())
-        assert time.monotonic() - begun < 5
+    # A minute's worth, at whose end the server would hang up.
+    lines = [b"x-%d: y\r\n" % number for number in range(600)]
+    answer = raw_server([b"HTTP/1.1 200 OK\r\n", *lines], 0.1)
+    with answer as url, pytest.raises(RunsTransportError, match="in time"):
+        asyncio.run(fetch())
 
 
 @pytest.mark.skipif(find_spec("socksio") is not None, reason="SOCKS works here")
