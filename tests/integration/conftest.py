@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.testing import RunScript, RunServer
+from tests.moments import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,6 +63,14 @@ def connect(server: RunServer, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
         monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", text)
 
     return connect
+
+
+@pytest.fixture
+def wire(server: RunServer, connect: Callable[..., None]) -> Iterator[Wire]:
+    """Make the connection lead through a wire that can be held."""
+    with Wire(server.port) as wire:
+        connect(host=wire.url, max_retries=0)
+        yield wire
 
 
 @pytest.fixture(params=["", "a"], ids=["sync", "async"])
