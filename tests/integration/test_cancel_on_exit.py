@@ -21,6 +21,7 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.testing import Fault
+from tests.moments import until
 
 
 @pytest.fixture
@@ -89,13 +90,15 @@ def test_a_bad_id_shows_before_the_block(server, leave):
 
 
 def test_a_task_that_is_cancelled_cancels_the_run(server, run):
-    async def guarded():
+    async def guarded(entered):
         async with RunsHook().acancel_on_exit(run["id"], run["thread_id"]):
-            await asyncio.sleep(60)
+            entered.set()
+            await asyncio.Event().wait()
 
     async def main():
-        task = asyncio.create_task(guarded())
-        await asyncio.sleep(0.1)
+        entered = asyncio.Event()
+        task = asyncio.create_task(guarded(entered))
+        await entered.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -147,8 +150,9 @@ def test_the_end_of_a_forked_child_is_not_the_end_of_the_task(server, run):
     assert server.accepted_cancels() == 0
 
 
+#: Stays in the block until it is killed, or until its input ends.
 SCRIPT = """
-import os, signal, sys, time
+import os, signal, sys
 from airflow_provider_runs.hooks import RunsHook
 
 handled = sys.argv[1] == "handled"
@@ -159,7 +163,7 @@ elif sys.argv[1] == "ignored":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with RunsHook().cancel_on_exit(*sys.argv[2:]):
     print("guarding", flush=True)
-    time.sleep(1.5 if sys.argv[1] != "default" else 60)
+    sys.stdin.readline()
 print("left", flush=True)
 """
 
@@ -175,6 +179,7 @@ print("left", flush=True)
 def test_a_killed_process_cancels_first(server, run, before, code, words):
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT, before, run["id"], run["thread_id"]],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -182,6 +187,8 @@ def test_a_killed_process_cancels_first(server, run, before, code, words):
     ) as child:
         said = child.stdout.readline()
         child.send_signal(signal.SIGTERM)
+        until(server.accepted_cancels)
+        child.stdin.close()
         said += child.stdout.read()
     assert child.returncode == code
     assert said == words

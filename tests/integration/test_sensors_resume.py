@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import threading
 
 import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,6 +20,7 @@ from airflow_provider_runs.airflow_errors import (
 from airflow_provider_runs.errors import RunFailed, RunsError, RunsResponseError, RunTimeout
 from airflow_provider_runs.sensors import RunStatusSensor
 from airflow_provider_runs.testing import Fault
+from tests.moments import once
 
 INF = float("inf")
 
@@ -35,7 +36,7 @@ def make(run):
 
     def make(**kwargs):
         ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
-        defaults = {"poke_interval": 0.2, "timeout": 20, "cancel_timeout": 10}
+        defaults = {"poke_interval": 0.2, "timeout": 120, "cancel_timeout": 60}
         return RunStatusSensor(task_id="wait", **ids, **{**defaults, **kwargs})
 
     return make
@@ -121,7 +122,7 @@ def test_the_trigger_gets_what_the_sensor_was_told(run, make, ti):
     _, kwargs = caught.value.trigger.serialize()
     assert kwargs["cancel_on_kill"]
     assert kwargs["wait"]["stop_on_requires_action"]
-    assert (kwargs["wait"]["first_interval"], kwargs["wait"]["poll_interval"]) == (0.2, 20)
+    assert (kwargs["wait"]["first_interval"], kwargs["wait"]["poll_interval"]) == (0.2, 120)
     assert json.loads(json.dumps(kwargs)) == kwargs
     assert TriggerEvent(kwargs)
     assert ti.xcoms == {"watched_run": run["id"]}
@@ -151,11 +152,11 @@ def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):
 
 def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, run, make, ti):
     sensor = make(cancel_on_kill=True, retries=3)
-    killing = threading.Timer(0.5, sensor.on_kill)
-    killing.start()
-    with pytest.raises(RunsError, match="because its task was killed") as caught:
+    with (
+        once(lambda: server.requests, sensor.on_kill),
+        pytest.raises(RunsError, match="because its task was killed") as caught,
+    ):
         sensor.execute({"ti": ti})
-    killing.join()
     assert not isinstance(caught.value, AirflowFailException)  # a retry may follow
     assert server.run(run["id"])["status"] == "cancelled"
 
@@ -179,13 +180,18 @@ def test_execution_timeout_that_rings_during_the_cancel_does_not_end_it(server, 
     def ring(*_):
         raise AirflowTaskTimeout("Timeout, PID: 7")
 
-    server.fault(Fault(delay=1), method="POST")
+    def is_cancelling():
+        return [request for request in server.requests if request.method == "POST"]
+
+    server.fault(Fault(delay=3600), method="POST")  # nothing but the bell ends the first one
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.9)
     try:
-        with pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'"):
+        with (
+            once(is_cancelling, lambda: os.kill(os.getpid(), signal.SIGALRM)),
+            pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'"),
+        ):
             make(on_timeout="cancel", timeout=0.4).execute({})
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    assert len(is_cancelling()) == 2
     assert server.run(run["id"])["status"] == "cancelled"
