@@ -12,6 +12,7 @@ from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
 from airflow_provider_runs.operators import CleanupRunsOperator
 from airflow_provider_runs.testing import Fault, RunScript
+from tests.moments import once
 
 INF = float("inf")
 
@@ -21,7 +22,7 @@ def clean(request, run_task):
     """Return a function that runs the operator for some threads to its end."""
 
     def clean(*thread_ids, **kwargs):
-        defaults = {"poll_interval": 0.2, "timeout": 20, "deferrable": request.param}
+        defaults = {"poll_interval": 0.2, "timeout": 120, "deferrable": request.param}
         task = CleanupRunsOperator(task_id="sweep", thread_ids=thread_ids, **{**defaults, **kwargs})
         return {line["run_id"]: line for line in run_task(task)}
 
@@ -86,7 +87,9 @@ def test_only_what_matches_is_cancelled(server, clean, thread):
 
 def test_one_bad_run_or_thread_stops_no_other_and_fails_the_task(server, clean, thread):
     stubborn = RunScript(queued_for=0, runs_for=INF, refuse_cancel=409)
-    good, bad = server.create_run(thread)["id"], server.create_run(thread, stubborn)["id"]
+    # One that ends in the answer to its cancel: a busy machine may have no time for a second look.
+    willing = RunScript(queued_for=0, runs_for=INF, cancelling_for=0)
+    good, bad = (server.create_run(thread, script)["id"] for script in (willing, stubborn))
     with pytest.raises(CancelRefused, match="1 of 2 runs could not be confirmed"):
         clean(thread, timeout=1.5)
     assert server.run(good)["status"] == "cancelled"
@@ -115,18 +118,28 @@ def test_a_pause_that_the_server_asks_for_holds_up_all_requests(server, clean, t
     for _ in range(5):
         server.create_run(thread)
     server.fault(Fault(status=429, headers={"retry-after": "1"}), method="POST")
-    clean(thread)
-    refused, *later = [request.at for request in server.requests if request.method == "POST"]
-    assert all(at - refused < 0.5 or at - refused > 0.9 for at in later)
+    clean(thread, max_concurrency=1)  # so that none is on its way when the first is refused
+    requests = server.requests
+    (refused,) = [number for number, request in enumerate(requests) if request.status == 429]
+    later = [request.at - requests[refused].at for request in requests[refused + 1 :]]
+    assert len(later) >= 5
+    assert min(later) > 0.99
 
 
-def test_a_hundred_runs_take_little_longer_than_one(server, clean, thread):
-    for _ in range(100):
-        server.create_run(thread)
-    begun = time.monotonic()
-    assert len(clean(thread, max_concurrency=16)) == 100
-    assert time.monotonic() - begun < 15
-    assert server.accepted_cancels() == 100
+def test_a_hundred_runs_are_cancelled_and_waited_for_together(server, clean, thread):
+    stuck = RunScript(queued_for=0, runs_for=INF, cancelling_for=INF)
+    runs = [server.create_run(thread, stuck)["id"] for _ in range(100)]
+
+    def end_all():
+        for run in runs:
+            server.end(run, "cancelled")
+
+    with once(lambda: server.accepted_cancels() == 100, end_all):
+        report = clean(thread, max_concurrency=16)
+    assert {line["result"] for line in report.values()} == {"cancelled"}
+    assert len(report) == server.accepted_cancels() == 100
+    methods = [request.method for request in server.requests]
+    assert methods[::-1].index("POST") < 100  # then come some lists, and not each run by itself
 
 
 def test_an_unusable_connection_is_an_error(clean, connect):

@@ -85,14 +85,14 @@ def test_ends_are_told_apart(server, start, call, end):
     server.end(ids[0], end)
     run = call("get_run", *ids)
     assert (run.status, run.is_final) == (end, True)
-    assert call("wait_for_run", *ids, timeout=5).status == end
+    assert call("wait_for_run", *ids, timeout=60).status == end
 
 
 def test_cancel_and_wait(server, start, call):
     ids = start()
     asked = call("cancel_run", *ids)
     assert asked.id == ids[0]
-    ended = call("wait_for_run", *ids, timeout=10, poll_interval=0.2)
+    ended = call("wait_for_run", *ids, timeout=60, poll_interval=0.2)
     assert ended.status == "cancelled"
     assert server.status(ids[0]) == "cancelled"
     assert server.accepted_cancels(ids[0]) == 1
@@ -238,7 +238,7 @@ def test_the_operator_cancels_and_the_sensor_waits(server, start, run_task, ti, 
     how = {"deferrable": deferrable, **ids}
     cancel = CancelRunOperator(task_id="cancel", poll_interval=0.2, **how)
     assert run_task(cancel, {"ti": ti})["status"] == "cancelled"
-    watch = RunStatusSensor(task_id="watch", poke_interval=0.2, timeout=10, **how)
+    watch = RunStatusSensor(task_id="watch", poke_interval=0.2, timeout=60, **how)
     assert run_task(watch, {"ti": ti})["status"] == "cancelled"
     assert server.accepted_cancels(ids["run_id"]) == 1
 

@@ -91,7 +91,8 @@ def rollback(run, **changes):
 
 def test_a_retry_knows_that_an_earlier_try_has_rolled_the_run_back(monkeypatch, ti):
     context = {"ti": ti, "task_state_store": Store()}
-    with RunServer(dialect="langgraph", script=LONG) as server:
+    script = RunScript(queued_for=0, cancelling_for=float("inf"))  # gone when the test says so
+    with RunServer(dialect="langgraph", script=script) as server:
         monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", server.connection())
         run = server.create_run()
         with pytest.raises(TaskDeferred):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from airflow_provider_runs.notifications import CancelRunNotifier
-from airflow_provider_runs.testing import Fault
+from airflow_provider_runs.testing import Fault, RunScript
 
 
 @pytest.fixture(params=["called", "awaited"])
@@ -56,9 +56,10 @@ def test_every_matching_run_of_a_thread_is_cancelled(server, notify):
 
 
 def test_it_does_not_wait_for_the_effect(server, notify, capfd):
-    run = server.create_run()
+    run = server.create_run(script=RunScript(queued_for=0, cancelling_for=float("inf")))
     notify(thread_id=run["thread_id"])
     assert server.run(run["id"])["status"] == "cancelling"
+    assert [request.method for request in server.requests] == ["GET", "POST"]  # no look after it
     assert f"Run '{run['id']}' on thread '{run['thread_id']}': asked" in capfd.readouterr().out
 
 
