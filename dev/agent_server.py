@@ -162,6 +162,7 @@ class AgentServer:
         graph: str = "sleeper",
         *,
         seconds: float = 0.0,
+        until: Path | None = None,
         stop_seconds: float = 0.0,
         error: str = "",
         thread_id: str | None = None,
@@ -172,12 +173,14 @@ class AgentServer:
 
         :param graph: ``sleeper``, ``lingerer`` or ``asker``.
         :param seconds: how long it works.
+        :param until: a file for which it waits after that; by default it does not.
         :param stop_seconds: how long a cancelled ``lingerer`` goes on.
         :param error: what it fails with after its work; by default it succeeds.
         :param thread_id: the thread to run on; by default a new one.
         :param fields: others of the request, such as ``metadata`` or ``multitask_strategy``.
         """
-        work = {"seconds": seconds, "stop_seconds": stop_seconds, "error": error}
+        work: dict[str, Any] = {"seconds": seconds, "stop_seconds": stop_seconds, "error": error}
+        work["until"] = str(until or "")
         thread_id = thread_id or self.create_thread(key)
         body = {"assistant_id": graph, "input": work, **fields}
         run: dict[str, Any] = self._call("POST", f"/threads/{thread_id}/runs", key=key, json=body)

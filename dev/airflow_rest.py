@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections import defaultdict
@@ -216,6 +217,18 @@ class AirflowRest:
         """Tell from its log whether a try of a task was handed to the triggerer."""
         log = self.log(dag_id, run_id, task_id, try_number, map_index)
         return "Pausing task as DEFERRED" in log
+
+    def wait_until_watched(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Wait until a deferred task's trigger runs: the triggerer takes some seconds to start it.
+
+        :raises TimeoutError: it does not.
+        """
+        self.wait_for_task(dag_id, run_id, task_id, {"deferred"}, timeout=180.0)
+        self.wait_until(
+            lambda: bool(re.search(r"trigger \S+ starting", self.log(dag_id, run_id, task_id))),
+            timeout=180.0,
+            waiting_for=lambda: f"the trigger of {dag_id}/{run_id}/{task_id}",
+        )
 
     def set_task_state(
         self,

@@ -6,6 +6,7 @@ They run in `.venv-langgraph`, which has neither Airflow nor this project in it.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
@@ -15,12 +16,14 @@ from langgraph.types import interrupt
 class Work(TypedDict, total=False):
     """A run's input, and in the end its output; what a run leaves out, its thread remembers.
 
-    ``seconds`` is how long it works, ``stop_seconds`` how long `lingerer` takes to end when it is
-    cancelled, ``error`` what it fails with after its work, unless empty, and ``answer`` what a
-    human told `asker`.
+    ``seconds`` is how long it works, and ``until`` names a file for which it waits after that,
+    unless empty; ``stop_seconds`` is how long `lingerer` takes to end when it is cancelled,
+    ``error`` what it fails with after its work, unless empty, and ``answer`` what a human told
+    `asker`.
     """
 
     seconds: float
+    until: str
     stop_seconds: float
     error: str
     answer: str
@@ -29,6 +32,9 @@ class Work(TypedDict, total=False):
 async def sleep(work: Work) -> Work:
     """Work, then end or fail; when cancelled, end at once."""
     await asyncio.sleep(work.get("seconds", 0.0))
+    if work.get("until"):
+        while not await asyncio.to_thread(Path(work["until"]).exists):  # noqa: ASYNC110 - no event
+            await asyncio.sleep(0.1)
     if work.get("error"):
         raise RuntimeError(work["error"])
     return {}

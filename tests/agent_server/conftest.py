@@ -123,7 +123,7 @@ def cancel(request: pytest.FixtureRequest, run_task: Callable[..., Any]) -> Call
     """Return a function that runs the cancel operator for a run to its end."""
 
     def cancel(run: Run, **kwargs: Any) -> Any:
-        defaults = {"poll_interval": 0.2, "timeout": 30, "deferrable": request.param}
+        defaults = {"poll_interval": 0.2, "timeout": 120, "deferrable": request.param}
         ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
         return run_task(CancelRunOperator(task_id="cancel", **ids, **{**defaults, **kwargs}))
 
@@ -135,7 +135,7 @@ def clean(request: pytest.FixtureRequest, run_task: Callable[..., Any]) -> Calla
     """Return a function that sweeps; its report by run id."""
 
     def clean(**kwargs: Any) -> dict[str, Any]:
-        defaults = {"poll_interval": 0.2, "timeout": 60, "deferrable": request.param}
+        defaults = {"poll_interval": 0.2, "timeout": 120, "deferrable": request.param}
         report = run_task(CleanupRunsOperator(task_id="sweep", **{**defaults, **kwargs}))
         return {line["run_id"]: line for line in report}
 

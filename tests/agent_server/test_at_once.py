@@ -57,7 +57,7 @@ def at_once(request):
 def waiting(run, action, **kwargs):
     """Return the wait of a task that cancels a run."""
     now = time.time()
-    return Wait(RunRef(*ids(run)), now, now + 30, 0.2, cancel=True, cancel_action=action, **kwargs)
+    return Wait(RunRef(*ids(run)), now, now + 120, 0.2, cancel=True, cancel_action=action, **kwargs)
 
 
 @pytest.mark.parametrize("pending", [False, True], ids=["running", "pending"])

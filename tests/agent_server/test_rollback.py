@@ -82,7 +82,7 @@ async def test_a_trigger_takes_a_run_that_it_saw_and_that_is_gone_as_rolled_back
     trigger = RunStatusTrigger(
         run_id=run_id,
         thread_id=thread_id,
-        deadline=time.time() + 30,
+        deadline=time.time() + 120,
         poll_interval=0.2,
         cancel=True,
         cancel_action="rollback",

@@ -26,7 +26,7 @@ def sense(request, run_task, ti):
 
     def sense(run, **kwargs):
         mode = {"deferrable": True} if request.param == "deferred" else {"mode": request.param}
-        defaults = {"poke_interval": 0.2, "timeout": 30, "deferrable": False, **mode}
+        defaults = {"poke_interval": 0.2, "timeout": 120, "deferrable": False, **mode}
         named = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
         task = RunStatusSensor(task_id="wait", **named, **{**defaults, **kwargs})
         ti.first_look = None
@@ -45,7 +45,7 @@ def sense(request, run_task, ti):
 
 def test_a_run_is_followed_to_its_end(server, call):
     run = server.create_run(seconds=2)
-    finished = call("wait_for_run", *ids(run), timeout=30, poll_interval=0.3)
+    finished = call("wait_for_run", *ids(run), timeout=120, poll_interval=0.3)
     assert (finished.status, finished.raw_status) == ("completed", "success")
     assert finished.completed_at - finished.created_at >= 2
     assert server.run(run["thread_id"], run["run_id"])["status"] == "success"
