@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from dev.agent_server import AgentServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from dev.local_airflow import LocalAirflow
 
@@ -103,11 +103,13 @@ def test_a_cancel_that_gets_no_answer_is_made_and_confirmed_by_the_triggerer(
 
 
 def test_a_deferred_sensor_sees_a_run_end_by_itself(
-    airflow: LocalAirflow, agents: AgentServer
+    airflow: LocalAirflow, agents: AgentServer, tmp_path: Path
 ) -> None:
-    run = started(agents, seconds=20)
+    run = started(agents, until=tmp_path / "end")
 
     dag_run = airflow.trigger("langgraph_wait", ids(run))
+    airflow.wait_until_watched("langgraph_wait", dag_run, "wait")
+    (tmp_path / "end").touch()
 
     state = airflow.wait_for_dag_run("langgraph_wait", dag_run, timeout=180)
     assert state == "success", airflow.log("langgraph_wait", dag_run, "wait")
@@ -116,10 +118,14 @@ def test_a_deferred_sensor_sees_a_run_end_by_itself(
     assert agents.run(run["thread_id"], run["run_id"])["status"] == "success"
 
 
-def test_a_deferred_sensor_fails_with_the_run(airflow: LocalAirflow, agents: AgentServer) -> None:
-    run = started(agents, seconds=20, error="Out of tokens.")
+def test_a_deferred_sensor_fails_with_the_run(
+    airflow: LocalAirflow, agents: AgentServer, tmp_path: Path
+) -> None:
+    run = started(agents, until=tmp_path / "end", error="Out of tokens.")
 
     dag_run = airflow.trigger("langgraph_wait", ids(run))
+    airflow.wait_until_watched("langgraph_wait", dag_run, "wait")
+    (tmp_path / "end").touch()
 
     assert airflow.wait_for_dag_run("langgraph_wait", dag_run, timeout=180) == "failed"
     assert airflow.was_deferred("langgraph_wait", dag_run, "wait")
@@ -146,10 +152,9 @@ def test_a_deferred_sensor_that_a_person_marks_failed_cancels(
 ) -> None:
     run = started(agents, seconds=LONG)
     dag_run = airflow.trigger("langgraph_kill", ids(run))
-    airflow.wait_for_task("langgraph_kill", dag_run, "wait", {"deferred"}, timeout=120)
-    time.sleep(3)  # for the triggerer to have taken it up
+    airflow.wait_until_watched("langgraph_kill", dag_run, "wait")
 
     airflow.set_task_state("langgraph_kill", dag_run, "wait", "failed")
 
     assert airflow.wait_for_dag_run("langgraph_kill", dag_run) == "failed"
-    assert agents.wait_for(run, timeout=60)["status"] == "interrupted"
+    assert agents.wait_for(run, timeout=180)["status"] == "interrupted"

@@ -67,7 +67,7 @@ def test_a_killed_triggerer_is_replaced(airflow: LocalAirflow) -> None:
     airflow.wait_for_task("harness", run_id, "defer_once", {"deferred"})
 
     killed = airflow.kill("triggerer")
-    killed.wait(10)
+    killed.wait(60)
     airflow.start("triggerer")
     airflow.wait_until_healthy()
 
@@ -129,7 +129,7 @@ def test_stopping_leaves_no_process_and_the_callers_airflow_as_it_was(
 
     make_airflow.send_signal(signal_number)
 
-    assert make_airflow.wait(30) == 0
+    assert make_airflow.wait(120) == 0
     assert [child for child in children if _lives(child)] == []
     assert [other for other in psutil.process_iter() if _has_home(other, tmp_path)] == []
     assert (tmp_path / "airflow.db").exists()

@@ -35,7 +35,7 @@ def test_statsd_hears_of_a_cancel_that_is_waited_for_in_the_triggerer(
     assert new("airflow.runs.watched|g") == [1, 0]
     assert new("airflow.runs.cancels.cancelled|c") == [1]
     (took,) = new("airflow.runs.cancel_seconds|ms")
-    assert 9_000 < took < 60_000
+    assert 9_000 < took < 300_000  # milliseconds
     assert new("airflow.runs.rate_limited|c") == [1]
     assert new("airflow.runs.errors.RunsRateLimited|c") == [1]
     polls, seconds = new("airflow.runs.polls|c"), new("airflow.runs.poll_seconds|ms")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +18,19 @@ FOREVER = RunScript(queued_for=0, runs_for=INF, cancelling_for=4)
 
 def ids(run: dict[str, Any]) -> dict[str, str]:
     return {"run_id": run["id"], "thread_id": run["thread_id"]}
+
+
+def until_looked_at(
+    airflow: LocalAirflow, run_server: RunServer, run: dict[str, Any], times: int
+) -> None:
+    def looks() -> int:
+        return sum(r.method == "GET" and r.run_id == run["id"] for r in run_server.requests)
+
+    airflow.wait_until(
+        lambda: looks() >= times,
+        timeout=180,
+        waiting_for=lambda: f"look {times} at run {run['id']}: {looks()}",
+    )
 
 
 def test_the_example_cancels_defers_resumes_and_returns_the_final_run(
@@ -53,7 +65,7 @@ def test_a_fast_end_does_not_race_the_scheduler(
     dag_runs = [airflow.trigger("cancel_one", ids(run)) for run in runs]
 
     for dag_run, run in zip(dag_runs, runs, strict=True):
-        state = airflow.wait_for_dag_run("cancel_one", dag_run)
+        state = airflow.wait_for_dag_run("cancel_one", dag_run, timeout=300)
         assert state == "success", airflow.log("cancel_one", dag_run, "cancel")
         assert airflow.was_deferred("cancel_one", dag_run, "cancel")
         assert airflow.task_instances("cancel_one", dag_run)["cancel"]["try_number"] == 1
@@ -90,11 +102,13 @@ def test_a_run_stuck_in_cancelling_fails_the_task_and_says_so(
 def test_a_sensor_returns_the_final_run_in_every_mode(
     airflow: LocalAirflow, run_server: RunServer, mode: str
 ) -> None:
-    run = run_server.create_run(script=RunScript(queued_for=0, runs_for=20))
+    run = run_server.create_run(script=FOREVER)
 
     dag_run = airflow.trigger(f"wait_{mode}", ids(run))
+    until_looked_at(airflow, run_server, run, 2)  # the second time where the mode has it wait
+    run_server.end(run["id"])
 
-    assert airflow.wait_for_dag_run(f"wait_{mode}", dag_run) == "success"
+    assert airflow.wait_for_dag_run(f"wait_{mode}", dag_run, timeout=300) == "success"
     assert airflow.xcom(f"wait_{mode}", dag_run, "wait")["status"] == "completed"
     assert airflow.was_deferred(f"wait_{mode}", dag_run, "wait") == (mode == "deferred")
     assert run_server.accepted_cancels(run["id"]) == 0
@@ -122,15 +136,15 @@ def test_a_deferred_sensor_that_a_person_marks_failed_cancels_its_run(
 ) -> None:
     run = run_server.create_run(script=FOREVER)
     dag_run = airflow.trigger("kill_me", ids(run))
-    airflow.wait_for_task("kill_me", dag_run, "wait", {"deferred"})
-    time.sleep(3)  # for the triggerer to have taken it up
+    airflow.wait_for_task("kill_me", dag_run, "wait", {"deferred"}, timeout=180)
+    until_looked_at(airflow, run_server, run, 2)  # the second time by the triggerer
 
     airflow.set_task_state("kill_me", dag_run, "wait", "failed")
 
     assert airflow.wait_for_dag_run("kill_me", dag_run) == "failed"
     airflow.wait_until(
         lambda: run_server.run(run["id"])["status"] == "cancelled",
-        timeout=30,
+        timeout=180,
         waiting_for=lambda: "the run to be cancelled",
     )
     assert run_server.accepted_cancels(run["id"]) == 1

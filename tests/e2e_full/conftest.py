@@ -92,7 +92,7 @@ class Case:
 
     def until_cancelled(self) -> None:
         """Wait for the end of a cancel that nobody waits for."""
-        self.until(lambda: self.status() == "cancelled", "the run to be cancelled", 30)
+        self.until(lambda: self.status() == "cancelled", "the run to be cancelled")
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def by_themselves(begin: Begin) -> Cases:
         for row, modes in (("dagrun_timeout", MODES), ("deadline", TWO_MODES))
         for mode in modes
     }
-    ending = RunScript(queued_for=0, runs_for=45)
+    ending = RunScript(queued_for=0, runs_for=100)  # its task waits by then, on any machine
     return {
         **slow,
         **{f"ends_{mode}": begin(f"ends_{mode}", script=ending) for mode in MODES},

@@ -15,11 +15,11 @@ RUN = {
 }
 
 with DAG("langgraph_cancel", schedule=None):
-    CancelRunOperator(task_id="cancel", **RUN, poll_interval=1, timeout=90)
+    CancelRunOperator(task_id="cancel", **RUN, poll_interval=1, timeout=300)
 
 with DAG("langgraph_wait", schedule=None):
     RunStatusSensor(
-        task_id="wait", **RUN, expected_statuses=["completed"], poke_interval=1, timeout=120
+        task_id="wait", **RUN, expected_statuses=["completed"], poke_interval=1, timeout=300
     )
 
 with DAG("langgraph_timeout", schedule=None):

@@ -13,7 +13,7 @@ IDS = {
 }
 
 with DAG("cancel_one", schedule=None):
-    CancelRunOperator(task_id="cancel", **IDS, poll_interval=1, timeout=60, deferrable=True)
+    CancelRunOperator(task_id="cancel", **IDS, poll_interval=1, timeout=300, deferrable=True)
 
 with DAG("cancel_stuck", schedule=None):
     CancelRunOperator(task_id="cancel", **IDS, poll_interval=1, timeout=12, deferrable=True)
@@ -28,7 +28,7 @@ with DAG("cancel_mapped", schedule=None):
         task_id="cancel",
         thread_id="{{ dag_run.conf['thread_id'] }}",
         poll_interval=1,
-        timeout=60,
+        timeout=300,
         deferrable=True,
     ).expand(run_id=run_ids())
 
@@ -39,7 +39,7 @@ MODES = {
 }
 for name, mode in MODES.items():
     with DAG(f"wait_{name}", schedule=None):
-        RunStatusSensor(task_id="wait", **IDS, poke_interval=2, timeout=60, **mode)
+        RunStatusSensor(task_id="wait", **IDS, poke_interval=2, timeout=300, **mode)
 
     with DAG(f"timeout_{name}", schedule=None):
         RunStatusSensor(

@@ -91,7 +91,7 @@ for name, mode in MODES.items():
     with DAG(f"cleared_{name}", schedule=None):
         wait(**started_ids(), **mode, cancel_on_kill=True)
 
-    with DAG(f"dagrun_timeout_{name}", schedule=None, dagrun_timeout=timedelta(seconds=60)):
+    with DAG(f"dagrun_timeout_{name}", schedule=None, dagrun_timeout=timedelta(seconds=100)):
         wait(**IDS, **mode, cancel_on_kill=True)
 
     with DAG(f"worker_killed_{name}", schedule=None):
@@ -110,7 +110,7 @@ for name in ("poke", "deferred"):
         schedule=None,
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=timedelta(seconds=40),
+            interval=timedelta(seconds=90),
             callback=AsyncCallback(CancelRunNotifier, kwargs=IDS),
         ),
     ):
