@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -184,7 +185,10 @@ def life(request: pytest.FixtureRequest, server: RunServer, live: Callable[..., 
     make, kwargs, states = WAYS[request.param]
 
     def life() -> list[list[str]]:
-        run = server.create_run(script=RunScript(queued_for=0, runs_for=0.5, cancelling_for=0.2))
+        # Who leaves its worker must see the run go on first; `live` ends it then.
+        runs_for = math.inf if kwargs else 0.5
+        script = RunScript(queued_for=0, runs_for=runs_for, cancelling_for=0.2)
+        run = server.create_run(script=script)
         task = make(run, **kwargs)
         starts = live(task, run, 0 if make is cancel_mapped else -1)
         assert [ended.state for ended in starts] == states
