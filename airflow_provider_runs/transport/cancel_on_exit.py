@@ -79,14 +79,12 @@ def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
 
     Outside the main thread, where Python handles no signals, the block runs without it.
     """
-    owner = os.getpid()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:  # a forked child inherits the handler, but not the run
-            act()
+        act()
         signal.signal(signum, before)
         if callable(before):
             before(signum, frame)
@@ -95,7 +93,28 @@ def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
 
     # None stands for a handler that was not set from Python, and cannot be set again from it.
     before = signal.signal(signal.SIGTERM, handle) or signal.SIG_DFL
+    _replaced.append(before)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if _replaced:  # else this is a child that was forked in the block
+            _replaced.pop()
+            signal.signal(signal.SIGTERM, before)
+
+
+#: What the handlers of the blocks that go on have replaced, the first one first.
+_replaced: list[signal.Handlers | Callable[[int, FrameType | None], object] | int] = []
+
+
+def _forget_in_child() -> None:
+    """Give a forked child the handler of before: it inherits ours, but not the run.
+
+    A handler of Python's would also keep SIGTERM from ending a child that is about to block in C,
+    such as a worker of a pool that waits for a lock.
+    """
+    if _replaced:
+        signal.signal(signal.SIGTERM, _replaced[0])
+        _replaced.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

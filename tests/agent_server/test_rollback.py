@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -90,7 +91,7 @@ async def test_a_trigger_takes_a_run_that_it_saw_and_that_is_gone_as_rolled_back
     (event,) = await drain(trigger.run())
     assert event.payload["run"]["raw_status"] == "rolled back"
     # Another triggerer takes over, and begins where the first one did.
-    trigger.seen = "in_progress"
+    trigger.wait = replace(trigger.wait, seen="in_progress")
     (event,) = await drain(trigger.run())
     assert event.payload["run"]["status"] == "cancelled"
     assert event.payload["run"]["raw_status"] == "rolled back"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -148,6 +149,24 @@ def test_the_end_of_a_forked_child_is_not_the_end_of_the_task(server, run):
     ):
         assert pool.map(double, [1, 2]) == [2, 4]
     assert server.accepted_cancels() == 0
+
+
+def test_a_forked_child_has_the_handler_of_before_and_leaves_it_when_it_leaves_the_block(run):
+    """A handler of Python's keeps SIGTERM from a child that is about to wait for a lock in C."""
+    before = signal.getsignal(signal.SIGTERM)
+    guards = contextlib.ExitStack()
+    for _ in range(2):
+        guards.enter_context(RunsHook().cancel_on_exit(run["id"], run["thread_id"]))
+    with guards:
+        inside = signal.getsignal(signal.SIGTERM)
+        child = os.fork()
+        if not child:
+            inherited = signal.getsignal(signal.SIGTERM)
+            guards.close()
+            os._exit(0 if inherited == before == signal.getsignal(signal.SIGTERM) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert signal.getsignal(signal.SIGTERM) == inside != before
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 #: Stays in the block until it is killed, or until its input ends.
