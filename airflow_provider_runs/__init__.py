@@ -1,7 +1,7 @@
 """Cancel long LLM runs from Apache Airflow, and wait until they have really ended.
 
-Airflow loads this package whenever it starts, to ask for ``get_provider_info``, so importing it
-loads nothing else. The public names are imported when they are first used (PEP 562).
+Airflow imports this package whenever it starts, to call ``get_provider_info``, so importing it
+imports nothing else. The public names are imported when they are first used (PEP 562).
 """
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ __all__ = [
     "get_provider_info",
 ]
 
-_HOMES = {
+_MODULES = {
     "CancelRunNotifier": "notifications",
     "CancelRunOperator": "operators",
     "CleanupRunsOperator": "operators",
@@ -48,18 +48,18 @@ _HOMES = {
 
 
 def get_provider_info() -> "dict[str, Any]":
-    """Return what Airflow asks of a provider (``provider_info.schema.json``)."""
+    """Return what Airflow wants to know of a provider (``provider_info.schema.json``)."""
     from airflow_provider_runs.provider_info import PROVIDER_INFO
 
     return PROVIDER_INFO
 
 
 def __getattr__(name: str) -> "Any":
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Airflow's own exceptions, from where the installed Airflow has them."""
+"""Airflow's own exceptions, imported from where the installed Airflow keeps them."""
 
 from __future__ import annotations
 

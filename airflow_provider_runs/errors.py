@@ -3,17 +3,17 @@
 RunsError
 ├── RunsConfigError          the connection or an argument cannot be used; nothing was sent
 ├── RunsTransportError       no usable answer: unreachable host, lost connection, timeout
-├── RunsResponseError        an answer that cannot be understood: cut, garbage, not a run
+├── RunsResponseError        an answer that cannot be understood: truncated, garbage, not a run
 ├── RunsAPIError             an answer with an error status
-│   ├── RunsAuthError        401, 403: the key was refused
+│   ├── RunsAuthError        401, 403: the server refused the key
 │   ├── RunNotFound          404: no such run or thread
 │   ├── RunsServiceGone      404 from a host that no longer serves this API at all
 │   ├── RunsRateLimited      429: too many requests, or no quota left
 │   └── CancelRefused        the server refused to cancel a run that is still active
-├── RunFailed                the run ended, but not as it was asked to
-└── RunTimeout               the deadline passed before the run was seen final
+├── RunFailed                the run ended in another status than expected
+└── RunTimeout               the wait timed out before the run was seen final
 
-Every error names the run and the connection, what came back and what to do next, and never holds
+Every error names the run and the connection, what came back and what to do next. It never holds
 the key. Errors cross from the triggerer to the worker as plain JSON: see ``RunsError.to_json``.
 """
 
@@ -48,15 +48,15 @@ class RunsError(Exception):
 
     :param message: what was tried, what came back and what to do next.
     :param conn_id: the Airflow connection that was used.
-    :param run_id: the run the call was about, if it was about one.
+    :param run_id: the run that the call was about, if any.
     :param thread_id: the thread of that run, if it has one.
     :param status_code: the HTTP status of the answer, if there was an answer.
-    :param request_id: the server's own id of the request (``x-request-id``), for its support.
-    :param run: the run as last seen, as plain JSON, if it was seen.
-    :param transient: whether the same call may succeed a little later, so that a wait goes on.
-    :param retry_after: seconds that the server asked to be left alone, if it did.
-    :param should_retry: whether the server itself said that the call may be sent again
-        (``x-should-retry``), if it said so.
+    :param request_id: the server's id of the request (``x-request-id``), to give to its support.
+    :param run: the run as it was last seen, as plain JSON, if it was seen.
+    :param transient: whether the same call may succeed a little later, so that a wait continues.
+    :param retry_after: seconds that the server asked its clients to wait, if it did.
+    :param should_retry: whether the server says that the call may be sent again
+        (``x-should-retry``); ``None`` if it does not say.
     """
 
     def __init__(
@@ -86,15 +86,21 @@ class RunsError(Exception):
         self.should_retry = should_retry
 
     def adding(self, words: str) -> Self:
-        """Return the same error with more said."""
+        """Return the same error with more text at the end of its message.
+
+        :param words: the text to add; nothing is added if it is empty.
+        """
         return self.replacing(message=f"{self.message} {words}".rstrip())
 
     def replacing(self, **fields: Any) -> Self:
-        """Return the same error with some fields changed."""
+        """Return the same error with some fields changed.
+
+        :param fields: parameters of the error, by name.
+        """
         return type(self)(**{**self.fields(), **fields})
 
     def fields(self) -> JsonObject:
-        """Return what the error was made with."""
+        """Return the parameters that the error was made with, by name."""
         return {name: getattr(self, name) for name in _FIELDS}
 
     def to_json(self) -> JsonObject:
@@ -106,18 +112,19 @@ class RunsError(Exception):
 
     @staticmethod
     def from_json(data: JsonObject) -> RunsError:
-        """Return the error that ``to_json`` gave; an unknown type becomes a plain ``RunsError``.
+        """Return the error from its JSON; an unknown type becomes a plain ``RunsError``.
 
-        :raises TypeError: if ``data`` has no message or has fields no error has.
+        :param data: what ``to_json`` returned.
+        :raises TypeError: if ``data`` has no message, or a field that no error has.
         """
         fields = dict(data)
         known = {cls.__name__: cls for cls in _tree(RunsError)}
         if not isinstance(fields.get("message"), str):
-            raise TypeError("an error has a message")
+            raise TypeError("an error needs a message")
         return known.get(fields.pop("type", ""), RunsError)(**fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by fields: the default would lose the keyword arguments."""
+        """Pickle all fields: the default would lose the keyword arguments."""
         return _make, (type(self), self.fields())
 
 
@@ -152,11 +159,11 @@ class RunsConfigError(RunsError, ValueError):
 
 
 class RunsTransportError(RunsError):
-    """No usable answer came: the host is unreachable, the connection was lost, or time ran out."""
+    """No usable answer came: the host is unreachable, the connection was lost, or it timed out."""
 
 
 class RunsResponseError(RunsError):
-    """The answer cannot be understood: it was cut, is not JSON, or is no run."""
+    """The answer cannot be understood: it is truncated, not JSON, or not a run."""
 
 
 class RunsAPIError(RunsError):
@@ -164,11 +171,11 @@ class RunsAPIError(RunsError):
 
 
 class RunsAuthError(RunsAPIError):
-    """The key was refused (401, 403)."""
+    """The server refused the key (401, 403)."""
 
 
 class RunNotFound(RunsAPIError):
-    """The server knows no such run or thread (404)."""
+    """The server has no such run or thread (404)."""
 
 
 class RunsServiceGone(RunsAPIError):
@@ -176,7 +183,7 @@ class RunsServiceGone(RunsAPIError):
 
 
 class RunsRateLimited(RunsAPIError):
-    """Too many requests, or no quota left (429)."""
+    """There were too many requests, or no quota is left (429)."""
 
 
 class CancelRefused(RunsAPIError):
@@ -184,8 +191,8 @@ class CancelRefused(RunsAPIError):
 
 
 class RunFailed(RunsError):
-    """The run ended with another status than asked for; ``run`` holds it."""
+    """The run ended in another status than expected; ``run`` holds it."""
 
 
 class RunTimeout(RunsError):
-    """The deadline passed before the run was seen final; ``run`` holds it as last seen."""
+    """The wait timed out before the run was seen final; ``run`` holds the run as last seen."""

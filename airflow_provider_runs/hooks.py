@@ -45,24 +45,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: What leaves a block without ending the task: it will come back.
+#: Exceptions that leave a block although the task has not ended: it will resume.
 _NOT_AN_END = (TaskDeferred, AirflowRescheduleException)
 
 
 class RunsHook(BaseHook):
-    """Calls a run API as a connection says; the connection's type chooses the API.
+    """Calls the run API that a connection describes; the connection's type chooses the API.
 
     Use it as it is, or in a ``with`` block (``async with`` for the methods whose names begin with
     ``a``), which keeps one HTTP client open for all the calls within it.
 
     :param conn_id: the Airflow connection.
+    :param kwargs: for Airflow's ``BaseHook``.
     """
 
     conn_name_attr = "conn_id"
     default_conn_name = "runs_default"
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
-    #: What connections of the subclass's type hold. Only the subclasses have one.
+    #: The form of the subclass's connection type. ``RunsHook`` itself has none.
     form: ClassVar[ConnectionForm]
 
     def __init__(self, conn_id: str = default_conn_name, **kwargs: Any) -> None:
@@ -74,13 +75,13 @@ class RunsHook(BaseHook):
         self._held = AsyncExitStack()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Give the hook of a connection type what Airflow looks for on its class."""
+        """Give the hook class of a connection type the attributes that Airflow looks for."""
         super().__init_subclass__(**kwargs)
         if "form" not in cls.__dict__:
-            return  # somebody's own hook for the same connections
+            return  # a user's own subclass, for the same connections
         form = cls.form
         cls.conn_type, cls.hook_name = form.conn_type, form.label
-        # For Airflow 3.1, which looks into the class's own __dict__: inheriting them does not do.
+        # For Airflow 3.1, which looks into the class's own __dict__ and finds nothing inherited.
         cls.get_connection_form_widgets = classmethod(lambda _: form.widgets())  # type: ignore[method-assign, assignment]
         cls.get_ui_field_behaviour = classmethod(lambda _: form.ui_field_behaviour())  # type: ignore[method-assign, assignment]
 
@@ -91,7 +92,8 @@ class RunsHook(BaseHook):
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
-        :raises RunNotFound: if the server knows no such run.
+        :return: the run.
+        :raises RunNotFound: if the server has no such run.
         :raises RunsError: if there is no usable answer.
         """
         return self._drive(lambda backend: calls.get_run(backend, RunRef(run_id, thread_id)))
@@ -104,18 +106,19 @@ class RunsHook(BaseHook):
         cancel_action: str | None = None,
         deadline: float | None = None,
     ) -> Run:
-        """Ask for a run to be cancelled, and return it as it is then: often ``cancelling``.
+        """Ask the server to cancel a run, without waiting for its end.
 
-        Idempotent: a run that is final or ``cancelling`` already is no error.
+        Idempotent: a run that is already final or ``cancelling`` is not an error.
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
         :param cancel_action: ``interrupt`` or ``rollback``, where the API has both (LangGraph); by
-            default as the connection says. A run that is rolled back is gone, which is returned
-            as ``cancelled``.
-        :param deadline: when to stop trying, in epoch seconds; by default after ``timeout`` times
-            ``max_retries`` and one of the connection.
-        :raises RunNotFound: if the server knows no such run.
+            default the connection's. A rollback deletes the run, which is returned as
+            ``cancelled``.
+        :param deadline: when to stop trying, in epoch seconds; by default after the connection's
+            ``timeout`` times (``max_retries`` + 1).
+        :return: the run as it is after the request, often still ``cancelling``.
+        :raises RunNotFound: if the server has no such run.
         :raises CancelRefused: if the server refused and the run is still active.
         :raises RunsError: if there is no usable answer.
         """
@@ -125,10 +128,11 @@ class RunsHook(BaseHook):
         )
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
-        """Yield the runs of a thread, newest first; a page is fetched when it is reached.
+        """Yield the runs of a thread, newest first. Each page is fetched when it is reached.
 
         :param thread_id: the thread.
-        :raises RunNotFound: if the server knows no such thread.
+        :return: an iterator over the runs.
+        :raises RunNotFound: if the server has no such thread.
         :raises RunsError: if there is no usable answer.
         """
         for page in calls.list_runs(self.backend(), thread_id):
@@ -142,31 +146,42 @@ class RunsHook(BaseHook):
         timeout: float = 600.0,
         poll_interval: float = 5.0,
     ) -> Run:
-        """Wait until a run is final, and return it.
+        """Wait until a run is final.
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
-        :param timeout: seconds to wait at most.
-        :param poll_interval: longest pause between two looks, in seconds; the first ones are short.
-        :raises RunTimeout: when the time is up.
-        :raises RunsError: when waiting makes no sense: the run is unknown, the key is refused, or
-            no answer came for a quarter of an hour.
+        :param timeout: how long to wait at most, in seconds.
+        :param poll_interval: longest pause between two polls, in seconds; the first are shorter.
+        :return: the final run.
+        :raises RunTimeout: when the wait times out.
+        :raises RunsError: when it is no use to keep waiting: the server has no such run, it refuses
+            the key, or it has not answered for a quarter of an hour.
         """
         now = time.time()
         return self.follow(Wait(RunRef(run_id, thread_id), now, now + timeout, poll_interval))
 
     def follow(self, wait: Wait) -> Run:
-        """Wait as told, blocking; see ``wait.wait_for``."""
+        """Wait until a run is final, blocking.
+
+        :param wait: what to wait for, and how.
+        :return: the run that ends the wait.
+        :raises RunsError: as ``flows.follow.wait_for`` does.
+        """
         return self._drive(lambda backend: wait_for(backend, wait, self.log))
 
     def look_once(self, wait: Wait) -> tuple[Run | None, Wait]:
-        """Take the first step of a wait; see ``wait.look_once``."""
+        """Poll once, as the first step of a wait.
+
+        :param wait: what to wait for, and how.
+        :return: what ``flows.follow.look_once`` returns.
+        :raises RunsError: as ``flows.follow.look_once`` does.
+        """
         return self._drive(lambda backend: look_once(backend, wait, self.log))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make one cheap call that needs the key, in a few seconds.
+        """Make one cheap call that needs the key. It takes a few seconds at most.
 
-        :return: whether it succeeded, and words that say what to do if not.
+        :return: whether it succeeded, and a text that says what to do if it did not.
         """
         try:
             backend = self.backend()
@@ -176,16 +191,16 @@ class RunsHook(BaseHook):
 
     @contextmanager
     def cancel_on_exit(self, run_id: str, thread_id: str | None = None) -> Iterator[None]:
-        """Cancel the run if the block is left by an exception or its process is killed (SIGTERM).
+        """Cancel the run if an exception ends the block, or SIGTERM ends the process in it.
 
-        Nothing happens when the block ends by itself, or when the task defers or is rescheduled
-        in it. The cancel takes a few seconds at most; its failure is logged, and the exception
-        that ended the block goes on. Guards within each other act one after the other, so guard
-        one run a block: Airflow gives a killed task five seconds for all of them.
+        Nothing happens when the block ends normally, or when the task defers or is rescheduled in
+        it. The cancel takes a few seconds at most. If it fails, that is logged; the exception that
+        ended the block is raised in any case. Nested blocks cancel one after the other, and
+        Airflow gives a killed task five seconds for all of them, so do not nest them.
 
         :param run_id: the run.
         :param thread_id: its thread; ``None`` where the API has no threads.
-        :raises RunsConfigError: if the connection cannot be used; before the block begins.
+        :raises RunsConfigError: if the connection cannot be used; raised before the block begins.
         """
         with cancel_on_sigterm(self.backend(), RunRef(run_id, thread_id), self.log) as cancel:
             try:
@@ -255,7 +270,7 @@ class RunsHook(BaseHook):
     async def acancel_on_exit(
         self, run_id: str, thread_id: str | None = None
     ) -> AsyncIterator[None]:
-        """Do what ``cancel_on_exit`` does, for asyncio, where a cancelled task counts too."""
+        """Do what ``cancel_on_exit`` does, for asyncio, also when the asyncio task is cancelled."""
         backend = await self.abackend()
         with cancel_on_sigterm(backend, RunRef(run_id, thread_id), self.log) as cancel:
             try:
@@ -269,9 +284,9 @@ class RunsHook(BaseHook):
     # -- the connection --------------------------------------------------------------------------
 
     def backend(self) -> Backend:
-        """Return the wire dialect of the connection, with its settings; looked up once.
+        """Return the connection's backend, which holds its settings. It is looked up only once.
 
-        :raises RunsConfigError: if there is no such connection or it cannot be used.
+        :raises RunsConfigError: if there is no such connection, or it cannot be used.
         """
         if self._backend is None:
             try:
@@ -292,16 +307,17 @@ class RunsHook(BaseHook):
         return self._backend
 
     def get_conn(self) -> httpx.Client:
-        """Return the HTTP client of the blocking calls, for calls that the hook does not have.
+        """Return the HTTP client of the blocking calls, for calls that the hook does not offer.
 
         It has the connection's base URL and key: ``hook.get_conn().post("/threads", json={})``.
-        It is closed with the hook.
+        The hook closes it.
 
         :raises RunsConfigError: if the connection cannot be used.
         """
         if self._client is None:
             self._client = make_client(self.backend())
-            # A hook is often made for one call, without a `with` block: then its end closes it.
+            # A hook is often made for one call, without a `with` block: then the client is closed
+            # when the hook is garbage collected.
             finalize(self, self._client.close)
         return self._client
 
@@ -312,7 +328,7 @@ class RunsHook(BaseHook):
             self._client = None
 
     def __enter__(self) -> Self:
-        """Keep one HTTP client for the block."""
+        """Keep one HTTP client open for the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -320,13 +336,13 @@ class RunsHook(BaseHook):
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Hold the event loop's HTTP client for the block."""
+        """Keep the event loop's HTTP client open for the block."""
         settings = (await self.abackend()).settings
         await self._held.enter_async_context(shared_client(settings))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Let go of the HTTP client; the last one out closes it."""
+        """Release the event loop's HTTP client; its last user closes it."""
         await self._held.aclose()
 
     def _drive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
@@ -339,7 +355,7 @@ class RunsHook(BaseHook):
 
 
 def hook_name(backend: type[Backend]) -> str:
-    """Return the name of a backend's hook class in this module, as connection types name it."""
+    """Return the name of a backend's hook class in this module, for its connection type."""
     return f"{backend.__name__.removesuffix('Backend')}RunsHook"
 
 
@@ -356,7 +372,7 @@ __all__ = [*sorted(_HOOKS), "RunsHook"]  # noqa: PLE0604 - ruff cannot see that 
 
 
 def __getattr__(name: str) -> type[RunsHook]:
-    """Return the hook of a connection type, such as ``LangGraphRunsHook``: each backend has one."""
+    """Return a connection type's hook, such as ``LangGraphRunsHook``: each backend has one."""
     try:
         return _HOOKS[name]
     except KeyError:

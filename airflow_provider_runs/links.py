@@ -24,37 +24,43 @@ log = logging.getLogger(__name__)
 
 
 class RunLink(BaseOperatorLink):
-    """Opens the run where the connection's ``console_url`` says it can be seen."""
+    """Links a task to the page that the connection's ``console_url`` names for its run."""
 
     name = "Run"
 
     @property
     def xcom_key(self) -> str:
-        """The XCom that holds the link."""
+        """The key of the XCom that holds the link."""
         return "run_link"
 
     def publish(self, context: Context, backend: Backend, ref: RunRef) -> None:
-        """Store the link as soon as the task knows it, so that it works while the task waits.
+        """Store the link at once, so that it works while the task waits.
 
-        :raises RunsConfigError: if an id cannot be one.
+        A connection without ``console_url`` stores none.
+
+        :param context: of the task that runs.
+        :param backend: the task's backend, which has the connection's settings.
+        :param ref: the task's run.
+        :raises RunsConfigError: if an id is not valid.
         """
-        backend.get(ref)  # says so if the ids are none
+        backend.get(ref)  # raises if an id is not valid
         if url := backend.settings.console_link(ref.run_id, ref.thread_id):
             try:
                 context["ti"].xcom_push(key=self.xcom_key, value=url)
                 if XCom is not BaseXCom:
-                    # A backend of the user's may keep the URL where the UI does not look. When
-                    # Airflow asks for it as the task ends, it stores it past any backend.
+                    # A custom XCom backend may keep the URL where the UI does not look. Airflow
+                    # asks the link for its URL when the task ends, and stores that itself, past
+                    # any XCom backend.
                     task = context["ti"].task
                     task.operator_extra_links = (*task.operator_extra_links, self)
-            except Exception:  # a link is never worth a task
+            except Exception:  # no task may fail because of a link
                 log.warning("Could not store the link to %s", ref, exc_info=True)
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the link that the task has stored, or ``""``: then the button stays grey.
+        """Return the link that the task stored, or ``""``, which leaves the button grey.
 
-        Airflow asks for it only if a task fails before it begins, as with a template that cannot be
-        rendered, or if a backend of the user's keeps the XComs.
+        Airflow calls this only for a task that fails before it begins, for example when a template
+        cannot be rendered, or where a custom XCom backend is used.
 
         :param operator: not needed.
         :param ti_key: the task instance.
@@ -64,16 +70,16 @@ class RunLink(BaseOperatorLink):
 
 
 class LinksToRun:
-    """The part of a task that links to its run; it stands before Airflow's base class."""
+    """The part of a task that links to its run; in the bases it comes before Airflow's class."""
 
     operator_extra_links: Collection[BaseOperatorLink] = (RunLink(),)
 
     def pre_execute(self, context: Context) -> None:
-        """Take the link out of the copy of the task that runs.
+        """Remove the link from the copy of the task that runs.
 
-        Whenever a task leaves its worker, Airflow asks its links for their URLs and stores them.
-        Here a URL is stored by then; where there is none, Airflow would log an error and store
-        that. The button in its UI comes from the DAG as it was parsed.
+        Whenever a task leaves its worker, Airflow asks the task's links for their URLs and stores
+        them. By then ``RunLink`` has stored its URL; where there is none, Airflow would log an
+        error and store that. The button in the UI comes from the parsed DAG, not from this copy.
 
         :param context: not needed.
         """

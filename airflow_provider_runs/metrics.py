@@ -1,14 +1,14 @@
-"""What the provider counts and times; the hooks hand it on to Airflow's ``Stats``.
+"""What the provider counts and times; a hook connects it to Airflow's ``Stats``.
 
 ======================== ======= ================================================================
 name                     kind    what
 ======================== ======= ================================================================
-runs.polls               counter requests that looked at runs, one by one or in a list
+runs.polls               counter requests that polled runs, one by one or in a list
 runs.poll_seconds        timer   how long such a request took, retries included
-runs.watched             gauge   waits that go on in this triggerer
-runs.cancels.accepted    counter cancels that the server took, or that were not needed any more
+runs.watched             gauge   waits under way in this triggerer
+runs.cancels.accepted    counter cancels that the server accepted, or that were no longer needed
 runs.cancels.refused     counter cancels that the server refused while the run was active
-runs.cancels.STATUS      counter ends of the runs that were cancelled and waited for
+runs.cancels.STATUS      counter final statuses of the runs that were cancelled and waited for
 runs.cancel_seconds      timer   from an accepted cancel to the run's end
 runs.rate_limited        counter answers with status 429
 runs.errors.KIND         counter failed requests, by the class of their error
@@ -27,7 +27,7 @@ __all__ = ["Sink", "cancelled", "count", "report_to", "took", "watched"]
 
 
 class Sink(Protocol):
-    """The part of Airflow's ``Stats`` that is used."""
+    """The part of Airflow's ``Stats`` that is used here."""
 
     def incr(self, stat: str, /) -> Any: ...  # noqa: D102
     def timing(self, stat: str, dt: timedelta, /) -> Any: ...  # noqa: D102
@@ -39,24 +39,37 @@ _watched = 0
 
 
 def report_to(sink: Sink) -> None:
-    """Hand all on to a sink from now on, instead of the one before."""
+    """Send all metrics to this sink from now on, and to no other.
+
+    :param sink: Airflow's ``Stats``, or anything like it.
+    """
     _sinks[:] = [sink]
 
 
 def count(name: str) -> None:
-    """Count one."""
+    """Add one to a counter.
+
+    :param name: the metric's name, without ``runs.``.
+    """
     for sink in _sinks:
         sink.incr(f"runs.{name}")
 
 
 def took(name: str, seconds: float) -> None:
-    """Note how long something took."""
+    """Record how long something took.
+
+    :param name: the metric's name, without ``runs.``.
+    :param seconds: how long it took, in seconds.
+    """
     for sink in _sinks:
         sink.timing(f"runs.{name}", timedelta(seconds=seconds))
 
 
 def watched(change: int) -> None:
-    """Note that so many runs more, or less, are waited for."""
+    """Record that the number of waits under way has changed.
+
+    :param change: by how many; negative when waits have ended.
+    """
     global _watched  # noqa: PLW0603 - one number for the process
     _watched += change
     for sink in _sinks:
@@ -64,9 +77,10 @@ def watched(change: int) -> None:
 
 
 def cancelled(status: RunStatus, seconds: float) -> None:
-    """Note the end of a run that was cancelled and waited for.
+    """Record the end of a run that was cancelled and waited for.
 
-    :param seconds: since the server accepted the cancel.
+    :param status: the final status of the run.
+    :param seconds: seconds since the server accepted the cancel.
     """
     count(f"cancels.{status.value if status.is_known else 'unknown'}")
     took("cancel_seconds", seconds)

@@ -1,9 +1,9 @@
 """What a run is: ``Run`` with its parts, ``RunStatus`` and ``RunRef``.
 
 The fields are those of the Run object of the Assistants API, v2; the statuses of all other
-backends are mapped onto its nine. Servers in the wild send nulls, extra fields, words of their own
-and now and then a value of another type than documented. None of that may lose a run, so only
-``id`` and ``status`` must be there; a value of an undocumented type is kept as it came.
+backends are mapped onto its nine. Real servers send nulls, extra fields, statuses of their own
+and sometimes a value of another type than documented. No run may be lost because of that, so only
+``id`` and ``status`` are required, and a value of an undocumented type is kept as it is.
 
 Source: https://platform.openai.com/docs/api-reference/runs/object (as of 2025) and the ``Run``
 type of the published ``openai`` SDK (``types/beta/threads/run.py``).
@@ -38,7 +38,7 @@ __all__ = ["Glimpse", "Run", "RunRef", "RunStatus"]
 T = TypeVar("T")
 
 
-def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+def _keep_invalid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
     except ValidationError:
@@ -46,7 +46,7 @@ def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _epoch(value: Any) -> Any:
-    """Epoch seconds, also from the ISO 8601 text and the fractions that some servers send."""
+    """Return epoch seconds, also from the ISO 8601 text or the fraction that some servers send."""
     if isinstance(value, str) and "T" in value:
         try:
             moment = datetime.fromisoformat(value)
@@ -56,13 +56,13 @@ def _epoch(value: Any) -> Any:
     return int(value) if isinstance(value, float) and abs(value) < 1e15 else value
 
 
-Lenient = Annotated[T | None, WrapValidator(_keep)]
+Lenient = Annotated[T | None, WrapValidator(_keep_invalid)]
 Epoch = Annotated[Lenient[int], BeforeValidator(_epoch)]
 
 
 class _Part(BaseModel):
     # Built when first used: a DAG file that only imports an operator never pays for it.
-    # No NaN: it is no JSON.
+    # No NaN: JSON has none.
     model_config = ConfigDict(
         extra="allow",
         frozen=True,
@@ -73,14 +73,14 @@ class _Part(BaseModel):
 
 
 class FunctionCall(_Part):
-    """A function the run asks the caller to execute; ``arguments`` is JSON text of the model's."""
+    """A function that the run asks its caller to execute; ``arguments`` is the model's JSON."""
 
     name: Lenient[str] = None
     arguments: Lenient[str] = None
 
 
 class ToolCall(_Part):
-    """One tool call that waits for its output."""
+    """One tool call whose output the run waits for."""
 
     id: Lenient[str] = None
     type: Lenient[str] = None
@@ -101,7 +101,7 @@ class RequiredAction(_Part):
 
 
 class LastError(_Part):
-    """Why a run failed; ``code`` is ``server_error`` or ``rate_limit_exceeded``, for example."""
+    """Why a run failed; ``code`` is for example ``server_error`` or ``rate_limit_exceeded``."""
 
     code: Lenient[str] = None
     message: Lenient[str] = None
@@ -114,7 +114,7 @@ class IncompleteDetails(_Part):
 
 
 class Usage(_Part):
-    """Tokens used; ``None`` on the run until it is final."""
+    """The tokens that the run used; ``Run.usage`` is ``None`` until the run is final."""
 
     completion_tokens: Lenient[int] = None
     prompt_tokens: Lenient[int] = None
@@ -122,20 +122,20 @@ class Usage(_Part):
 
 
 class TruncationStrategy(_Part):
-    """How the thread is cut to fit: ``auto`` or ``last_messages`` (a number of them)."""
+    """How the thread is shortened: ``auto``, or only the last ``last_messages`` messages."""
 
     type: Lenient[str] = None
     last_messages: Lenient[int] = None
 
 
 class FunctionName(_Part):
-    """The function that the model is made to call."""
+    """The function that the model must call."""
 
     name: Lenient[str] = None
 
 
 class ToolChoice(_Part):
-    """The tool that the model is made to call."""
+    """The tool that the model must call."""
 
     type: Lenient[str] = None
     function: Lenient[FunctionName] = None
@@ -158,7 +158,7 @@ class ResponseFormat(_Part):
 
 
 class FunctionDefinition(_Part):
-    """A function the model may call; ``parameters`` is its JSON schema."""
+    """A function that the model may call; ``parameters`` is its JSON schema."""
 
     name: Lenient[str] = None
     description: Lenient[str] = None
@@ -167,7 +167,7 @@ class FunctionDefinition(_Part):
 
 
 class Tool(_Part):
-    """A tool the run may use: ``code_interpreter``, ``file_search`` or ``function``."""
+    """A tool that the run may use: ``code_interpreter``, ``file_search`` or ``function``."""
 
     type: Lenient[str] = None
     function: Lenient[FunctionDefinition] = None
@@ -179,14 +179,14 @@ def _status(value: Any) -> Any:
 
 
 class Run(_Part):
-    """A run as a server described it: the 27 documented fields and ``raw_status``.
+    """A run as a server describes it: the 27 documented fields and ``raw_status``.
 
-    Times are epoch seconds. Fields that a server adds are kept (``model_extra``).
+    Times are in epoch seconds. Fields that a server adds are kept in ``model_extra``.
     """
 
     id: str
     status: Annotated[RunStatus, BeforeValidator(_status)]
-    #: The status in the server's own word.
+    #: The status as the server spells it.
     raw_status: str
     object: Lenient[str] = None
     created_at: Epoch = None
@@ -230,19 +230,19 @@ class Run(_Part):
         return self.status.is_final
 
     def to_json(self) -> JsonObject:
-        """Return the run as plain JSON, as it goes into XCom; ``Run.model_validate`` reads it."""
+        """Return the run as plain JSON, as it is put into XCom; ``Run.model_validate`` reads it."""
         return self.model_dump(mode="json", by_alias=True, warnings=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """A run that is looked at again and again, of which only the status is read.
+    """A run as one poll of many sees it: only its status has been read.
 
     :param id: the run's id.
     :param status: its status.
-    :param raw_status: the same in the server's own word.
-    :param read: reads the rest.
-    :param poll_after: seconds that the server asks to wait before the next look, if it does.
+    :param raw_status: its status as the server spells it.
+    :param read: reads the whole run from the answer.
+    :param poll_after: seconds that the server asks to wait before the next poll; 0 if it does not.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""How a run is named, and its statuses: what DAG files need, without the weight of the models."""
+"""How a run is named, and its statuses: what DAG files need, without importing the models."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 __all__ = ["ACTIVE", "FINAL", "NO_ID", "RunRef", "RunStatus"]
 
 
-#: What an id is where a template had nothing to render.
-NO_ID = (None, "", "None")  # a tuple, as whatever a task has given may be looked for in it
+#: What an id is when its template had nothing to render.
+NO_ID = (None, "", "None")  # a tuple: unlike a set, it can be asked for an unhashable value
 
 
 class RunRef(NamedTuple):  # half a millisecond cheaper to make than a dataclass
@@ -30,8 +30,8 @@ class RunRef(NamedTuple):  # half a millisecond cheaper to make than a dataclass
 class RunStatus(StrEnum):
     """The nine statuses of a run.
 
-    A word that is none of them is still kept as a ``RunStatus`` (see ``RunStatus.of``): not known
-    and not final.
+    A server's word that is none of them still becomes a ``RunStatus`` (see ``RunStatus.of``), one
+    that is neither known nor final.
     """
 
     QUEUED = "queued"
@@ -48,7 +48,7 @@ class RunStatus(StrEnum):
     def of(cls, word: str) -> RunStatus:
         """Return the status for a word; an unknown word gives a status that is not final.
 
-        :param word: one of the nine statuses, or whatever a server sent instead.
+        :param word: one of the nine statuses, or whatever the server sent instead.
         """
         try:
             return cls(word)
@@ -65,7 +65,7 @@ class RunStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether a run in this status has ended; ``cancelling`` has not."""
+        """Whether a run in this status has ended. A ``cancelling`` run has not."""
         return self in _FINAL
 
     @property
@@ -74,7 +74,7 @@ class RunStatus(StrEnum):
         return self.is_final or self is RunStatus.REQUIRES_ACTION
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        """Pickle by word, so that an unknown one survives too."""
+        """Pickle the word, so that an unknown one survives too."""
         return RunStatus.of, (str(self),)
 
 
@@ -87,6 +87,6 @@ _FINAL = frozenset(
         RunStatus.EXPIRED,
     }
 )
-#: The statuses, as words, of runs that still go on, and of runs that have ended.
+#: The statuses, as plain strings, of runs that have not ended and of runs that have.
 ACTIVE = tuple(status.value for status in RunStatus if not status.is_final)
 FINAL = tuple(status.value for status in RunStatus if status.is_final)

@@ -63,7 +63,7 @@ def test_the_package_offers_the_documented_names():
 
 
 def test_every_lazy_name_is_public_and_every_public_name_is_there():
-    assert set(package._HOMES) == set(package.__all__) - {"get_provider_info"}
+    assert set(package._MODULES) == set(package.__all__) - {"get_provider_info"}
 
 
 def test_a_name_that_is_none_is_an_attribute_error():
