@@ -41,7 +41,7 @@ PROVIDER_INFO = {
                 },
                 "api_version": {
                     "label": "API version",
-                    "description": "Sent as the query 'api-version', where a server wants one.",
+                    "description": "Sent as the query parameter 'api-version', if the server needs one.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "beta": {
@@ -51,7 +51,7 @@ PROVIDER_INFO = {
                 },
                 "timeout": {
                     "label": "Timeout (seconds)",
-                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "description": "How long each step of a call may take: to connect, send and get an answer.",
                     "schema": {
                         "type": ["number", "null"],
                         "default": 30,
@@ -61,7 +61,7 @@ PROVIDER_INFO = {
                 },
                 "max_retries": {
                     "label": "Maximum retries",
-                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "description": "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx.",
                     "schema": {
                         "type": ["integer", "null"],
                         "default": 3,
@@ -71,17 +71,17 @@ PROVIDER_INFO = {
                 },
                 "verify": {
                     "label": "Verify TLS certificates",
-                    "description": "Switch off only for a test server.",
+                    "description": "Turn off only for a test server.",
                     "schema": {"type": ["boolean", "null"], "default": True},
                 },
                 "ca_bundle": {
                     "label": "CA bundle",
-                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "description": "Path of a file or folder with the certificates to trust instead of the default ones.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "proxy": {
                     "label": "Proxy",
-                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and the like in the environment.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "headers": {
@@ -91,7 +91,7 @@ PROVIDER_INFO = {
                 },
                 "console_url": {
                     "label": "Console link",
-                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
             },
@@ -108,7 +108,7 @@ PROVIDER_INFO = {
             "conn-fields": {
                 "credential": {
                     "label": "Credential",
-                    "description": "default: what azure-identity finds; client_secret: tenant, client and secret; managed_identity, workload_identity: of the machine or pod; api_key: no token.",
+                    "description": "default: whatever azure-identity finds; client_secret: tenant, client and secret; managed_identity, workload_identity: that of the machine or pod; api_key: no token.",
                     "schema": {
                         "type": ["string", "null"],
                         "default": "default",
@@ -123,22 +123,22 @@ PROVIDER_INFO = {
                 },
                 "tenant_id": {
                     "label": "Tenant id",
-                    "description": "Of client_secret and workload_identity.",
+                    "description": "For client_secret and workload_identity.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "client_id": {
                     "label": "Client id",
-                    "description": "Of client_secret; of the others where the machine has several identities.",
+                    "description": "For client_secret; for the others if the machine has several identities.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "authority": {
                     "label": "Authority",
-                    "description": "Where tokens come from, in a sovereign cloud: https://login.microsoftonline.us.",
+                    "description": "Where tokens come from in a sovereign cloud, such as https://login.microsoftonline.us.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "scope": {
                     "label": "Scope",
-                    "description": "What tokens are for.",
+                    "description": "The scope of the tokens.",
                     "schema": {
                         "type": ["string", "null"],
                         "default": "https://ai.azure.com/.default",
@@ -151,7 +151,7 @@ PROVIDER_INFO = {
                 },
                 "timeout": {
                     "label": "Timeout (seconds)",
-                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "description": "How long each step of a call may take: to connect, send and get an answer.",
                     "schema": {
                         "type": ["number", "null"],
                         "default": 30,
@@ -161,7 +161,7 @@ PROVIDER_INFO = {
                 },
                 "max_retries": {
                     "label": "Maximum retries",
-                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "description": "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx.",
                     "schema": {
                         "type": ["integer", "null"],
                         "default": 3,
@@ -171,17 +171,17 @@ PROVIDER_INFO = {
                 },
                 "verify": {
                     "label": "Verify TLS certificates",
-                    "description": "Switch off only for a test server.",
+                    "description": "Turn off only for a test server.",
                     "schema": {"type": ["boolean", "null"], "default": True},
                 },
                 "ca_bundle": {
                     "label": "CA bundle",
-                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "description": "Path of a file or folder with the certificates to trust instead of the default ones.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "proxy": {
                     "label": "Proxy",
-                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and the like in the environment.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "headers": {
@@ -191,7 +191,7 @@ PROVIDER_INFO = {
                 },
                 "console_url": {
                     "label": "Console link",
-                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
             },
@@ -220,7 +220,7 @@ PROVIDER_INFO = {
                 },
                 "cancel_action": {
                     "label": "Cancel action",
-                    "description": "interrupt: stop the run and keep it; rollback: also delete it and what it did to its thread.",
+                    "description": "interrupt: stop the run and keep it; rollback: also delete it and its changes to its thread.",
                     "schema": {
                         "type": ["string", "null"],
                         "default": "interrupt",
@@ -229,7 +229,7 @@ PROVIDER_INFO = {
                 },
                 "timeout": {
                     "label": "Timeout (seconds)",
-                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "description": "How long each step of a call may take: to connect, send and get an answer.",
                     "schema": {
                         "type": ["number", "null"],
                         "default": 30,
@@ -239,7 +239,7 @@ PROVIDER_INFO = {
                 },
                 "max_retries": {
                     "label": "Maximum retries",
-                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "description": "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx.",
                     "schema": {
                         "type": ["integer", "null"],
                         "default": 3,
@@ -249,17 +249,17 @@ PROVIDER_INFO = {
                 },
                 "verify": {
                     "label": "Verify TLS certificates",
-                    "description": "Switch off only for a test server.",
+                    "description": "Turn off only for a test server.",
                     "schema": {"type": ["boolean", "null"], "default": True},
                 },
                 "ca_bundle": {
                     "label": "CA bundle",
-                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "description": "Path of a file or folder with the certificates to trust instead of the default ones.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "proxy": {
                     "label": "Proxy",
-                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and the like in the environment.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "headers": {
@@ -269,7 +269,7 @@ PROVIDER_INFO = {
                 },
                 "console_url": {
                     "label": "Console link",
-                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
             },
@@ -305,12 +305,12 @@ PROVIDER_INFO = {
                 },
                 "api_version": {
                     "label": "API version",
-                    "description": "Sent as the query 'api-version', where a server wants one.",
+                    "description": "Sent as the query parameter 'api-version', if the server needs one.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "timeout": {
                     "label": "Timeout (seconds)",
-                    "description": "How long one call may wait to connect, to send and to be answered.",
+                    "description": "How long each step of a call may take: to connect, send and get an answer.",
                     "schema": {
                         "type": ["number", "null"],
                         "default": 30,
@@ -320,7 +320,7 @@ PROVIDER_INFO = {
                 },
                 "max_retries": {
                     "label": "Maximum retries",
-                    "description": "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx.",
+                    "description": "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx.",
                     "schema": {
                         "type": ["integer", "null"],
                         "default": 3,
@@ -330,17 +330,17 @@ PROVIDER_INFO = {
                 },
                 "verify": {
                     "label": "Verify TLS certificates",
-                    "description": "Switch off only for a test server.",
+                    "description": "Turn off only for a test server.",
                     "schema": {"type": ["boolean", "null"], "default": True},
                 },
                 "ca_bundle": {
                     "label": "CA bundle",
-                    "description": "Path of a file or folder with the certificates to trust instead of the usual ones.",
+                    "description": "Path of a file or folder with the certificates to trust instead of the default ones.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "proxy": {
                     "label": "Proxy",
-                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+                    "description": "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and the like in the environment.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
                 "headers": {
@@ -350,7 +350,7 @@ PROVIDER_INFO = {
                 },
                 "console_url": {
                     "label": "Console link",
-                    "description": "Where the service shows a run: a URL with {run_id} and, where there are threads, {thread_id}. Empty: tasks have no link.",
+                    "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
             },

@@ -27,5 +27,5 @@ BACKENDS: tuple[type[Backend], ...] = (
 
 
 def backend_for(conn_type: str) -> type[Backend] | None:
-    """Return the backend of a connection type, or ``None`` if the type is not one of ours."""
+    """Return the backend of a connection type; ``None`` if it is not a type of this provider."""
     return next((backend for backend in BACKENDS if backend.form.conn_type == conn_type), None)

@@ -1,7 +1,7 @@
 """The Assistants API, v2, and the servers and gateways that are compatible with it.
 
-Source: https://platform.openai.com/docs/api-reference/runs (as of 2025). OpenAI shut its own
-endpoint down on 2026-08-26, Azure OpenAI on the same day; the wire lives on in other servers.
+Source: https://platform.openai.com/docs/api-reference/runs (as of 2025). OpenAI and Azure OpenAI
+shut their own endpoints down on 2026-08-26; other servers still offer the API.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AssistantsBackend", "ThreadRuns"]
 
-#: Hosts (and everything below them) where every path of this API answers 404.
+#: Domains in which every path of this API answers 404.
 _GONE = ("openai.com", "openai.azure.com")
 
 
 class AssistantsOptions(OpenAIOptions):
-    """What connections to such a server hold."""
+    """The options of a connection to such a server."""
 
     beta: Text = Field(
         default="assistants=v2",
@@ -35,7 +35,7 @@ class AssistantsOptions(OpenAIOptions):
 
 
 class ThreadRuns(OpenAIErrors):
-    """The wire of Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
+    """The calls of Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
@@ -44,7 +44,7 @@ class ThreadRuns(OpenAIErrors):
     def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return ``POST /threads/{thread_id}/runs/{run_id}/cancel``.
 
-        A second cancel is an error on the server (400), so the error is judged by the run's status.
+        The server answers a second cancel with 400. So after an error the run's status decides.
         """
         path = f"{self._path(ref)}/cancel"
         return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED)
@@ -65,7 +65,7 @@ class ThreadRuns(OpenAIErrors):
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""
         if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-            raise ValueError("it is no list of runs")  # noqa: TRY004 - the content is wrong, not a type
+            raise ValueError("it is not a list of runs")  # noqa: TRY004 - the content is wrong, not a type
         runs = body["data"]
         if not body.get("has_more") or not runs:
             return Page(runs, None)
@@ -78,7 +78,7 @@ class ThreadRuns(OpenAIErrors):
 
 
 class AssistantsBackend(ThreadRuns, OpenAIBackend):
-    """Assistants v2, at OpenAI once, and at compatible servers."""
+    """Assistants v2, formerly at OpenAI, and at compatible servers."""
 
     form = ConnectionForm(
         conn_type="runs_assistants",
@@ -90,11 +90,11 @@ class AssistantsBackend(ThreadRuns, OpenAIBackend):
     options: AssistantsOptions
 
     def headers(self) -> dict[str, str]:
-        """Return those of all such APIs and the beta header."""
+        """Return the headers of all APIs in OpenAI's style, and the beta header."""
         beta = self.options.beta
         return {**super().headers(), **({"OpenAI-Beta": beta} if beta else {})}
 
     def is_gone(self) -> bool:
-        """Return whether the host is OpenAI's or Azure OpenAI's own."""
+        """Return whether the host belongs to OpenAI or Azure OpenAI."""
         host = self.settings.host
         return any(host == gone or host.endswith(f".{gone}") for gone in _GONE)

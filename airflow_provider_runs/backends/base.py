@@ -1,4 +1,4 @@
-"""What a wire dialect must tell: how a call is built and what its answer means. No I/O here."""
+"""What a wire dialect defines: how calls are built and what their answers mean. No I/O here."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ __all__ = ["Backend"]
 
 
 class Backend(ABC):
-    """One wire dialect with one connection's settings. Subclasses say what is their own.
+    """One wire dialect with the settings of one connection. Subclasses define what differs.
 
-    A look, a fetch and a cancel are exchanges: one call each by default, more where an API needs
-    more. All else is a single call.
+    Polling, fetching and cancelling a run are exchanges: one call each by default, more where an
+    API needs more. Everything else is a single call.
 
     :param settings: the connection's settings, with the options of this backend's form.
     :raises RunsConfigError: if the settings contradict each other.
     """
 
     form: ClassVar[ConnectionForm]
-    #: Where a run's id is, and what its status is called here where that is not our word.
+    #: The field that holds a run's id, and the API's own statuses mapped onto those of ``Run``.
     id_field: ClassVar[str] = "id"
     statuses: ClassVar[Mapping[str, str]] = {}
-    #: Why a run that was there a moment ago is not any more.
+    #: Why a run that existed before no longer does; it continues "It was 'queued' before, …".
     vanished: ClassVar[str] = "so it was deleted in the meantime"
 
     options: ConnectionOptions
@@ -56,28 +56,28 @@ class Backend(ABC):
 
     @abstractmethod
     def headers(self) -> dict[str, str]:
-        """Return the headers that this API asks for, the key among them."""
+        """Return the headers that this API asks for, including the key."""
 
     def params(self) -> dict[str, str]:
-        """Return the query of every call."""
+        """Return the query parameters of every call."""
         return {}
 
     @cached_property
     def credential(self) -> EntraID | None:
-        """Whose token each request carries, where a key in a header does not do."""
+        """The credential whose token each request carries; ``None`` if a header holds the key."""
         return None
 
     def all_headers(self) -> dict[str, str]:
-        """Return the headers of every call; the connection's extra ones win over ours."""
+        """Return the headers of every call; the connection's extra headers override the others."""
         extra = self.options.headers
-        overridden = {name.lower() for name in extra}  # whatever their spelling
+        overridden = {name.lower() for name in extra}  # names of headers ignore case
         agent = f"airflow-provider-runs/{__version__}"
         own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
         return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
 
     @cached_property
     def sent_headers(self) -> httpx.Headers:
-        """The same, ready to be sent."""
+        """The headers of every call, ready to be sent."""
         return httpx.Headers(self.all_headers())
 
     # -- exchanges -------------------------------------------------------------------------------
@@ -85,17 +85,19 @@ class Backend(ABC):
     def fetch_run(self, ref: RunRef) -> Exchange[Run]:
         """Fetch a run.
 
+        :return: the run.
         :raises RunsConfigError: if an id cannot be part of a path.
-        :raises ValueError: if an answer holds no run.
+        :raises ValueError: if the answer holds no run.
         """
         answer = yield self.get(ref)
         return self.read_run(answer.body())
 
     def look_at_run(self, ref: RunRef) -> Exchange[Glimpse]:
-        """Fetch what a look at a run has to know.
+        """Poll a run.
 
+        :return: its status, and what reads the rest.
         :raises RunsConfigError: if an id cannot be part of a path.
-        :raises ValueError: if an answer holds no run.
+        :raises ValueError: if the answer holds no run.
         """
         answer = yield self.get(ref)
         seen = self.glimpse(answer.body())
@@ -103,10 +105,10 @@ class Backend(ABC):
         return replace(seen, poll_after=wanted / 1000) if wanted else seen
 
     def cancel_run(self, ref: RunRef, action: str | None = None) -> Exchange[Run | None]:
-        """Ask for a run to be cancelled.
+        """Ask the server to cancel a run.
 
-        :param action: as ``cancel_action`` gave it.
-        :return: the run, if the server sends it along.
+        :param action: what ``cancel_action`` returned.
+        :return: the run, if the answer holds it.
         :raises RunsConfigError: if an id cannot be part of a path.
         """
         answer = yield self.cancel(ref, action)
@@ -126,21 +128,22 @@ class Backend(ABC):
 
     @abstractmethod
     def cancel(self, ref: RunRef, action: str | None = None) -> Call:
-        """Return the call that asks for a run to be cancelled.
+        """Return the call that asks the server to cancel a run.
 
-        :param action: as ``cancel_action`` gave it.
+        :param action: what ``cancel_action`` returned.
         :raises RunsConfigError: if an id cannot be part of a path.
         """
 
     def cancel_action(self, wanted: str | None) -> str | None:
-        """Return how runs are cancelled: as wanted, else as the connection says.
+        """Return how runs are cancelled; ``None`` if the API has only one way.
 
-        :param wanted: one of the API's cancel actions, if it has any.
-        :raises RunsConfigError: if it has none of that name.
+        :param wanted: one of the API's cancel actions; ``None`` for the connection's.
+        :raises RunsConfigError: if the API has no such action.
         """
         if wanted is not None:
             raise self._config_error(
-                f"There is no cancel_action {wanted!r}: this API cancels in one way; leave it out"
+                f"This API has no cancel_action {wanted!r}, as it has only one way to cancel; "
+                "leave it out"
             )
         return None
 
@@ -148,36 +151,39 @@ class Backend(ABC):
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Return the call that fetches a page of a thread's runs, newest first.
 
-        :param cursor: of the page before; ``None`` for the first one.
-        :param limit: how many runs, up to a hundred.
-        :raises RunsConfigError: if the id cannot be part of a path, or the API lists no runs.
+        :param cursor: the cursor that the page before holds; ``None`` for the first page.
+        :param limit: how many runs to return, at most a hundred.
+        :raises RunsConfigError: if the id cannot be part of a path, or the API cannot list runs.
         """
 
     def busy_threads(self, cursor: str | None) -> Call:
         """Return the call that fetches a page of the threads that have active runs.
 
-        :param cursor: of the page before; ``None`` for the first one.
+        :param cursor: the cursor that the page before holds; ``None`` for the first page.
         :raises RunsConfigError: if the API cannot list threads.
         """
         raise self._config_error("This API cannot list threads; name them in thread_ids")
 
     @abstractmethod
     def probe(self) -> Call:
-        """Return a cheap call that succeeds only with a good key."""
+        """Return a cheap call that succeeds only with a valid key."""
 
     def landmark(self) -> Call | None:
-        """Return a call that succeeds wherever this API is served, if there is one.
+        """Return a call that succeeds on every server of this API; ``None`` if there is none.
 
-        It tells a run that is missing from a wrong base URL, where the body of a 404 does not.
+        It distinguishes a missing run from a wrong base URL where the body of a 404 does not.
         """
         return None
 
     # -- answers ---------------------------------------------------------------------------------
 
     def judge(self, call: Call, answer: Answer) -> Refusal | None:
-        """Return what a whole answer says against its call; ``None`` if it says nothing.
+        """Return why an answer refuses its call; ``None`` if it does not.
 
-        By default its HTTP status decides.
+        By default the HTTP status decides.
+
+        :param call: the call.
+        :param answer: its complete answer.
         """
         if 200 <= answer.status_code < 300:
             return None
@@ -190,75 +196,82 @@ class Backend(ABC):
 
     @abstractmethod
     def read_error(self, body: object) -> tuple[str, str]:
-        """Return the server's words for an error and its code; empty where there are none."""
+        """Return the server's message and code for an error; each is empty if there is none.
+
+        :param body: the decoded body; ``None`` if it is not JSON.
+        """
 
     @abstractmethod
     def knows_route(self, body: object) -> bool:
-        """Return whether a 404 came from this API, not from a server that has no such path.
+        """Return whether a 404 comes from this API, not from a server that has no such path.
 
         A wrong base URL must never look like a run that does not exist.
 
-        :param body: the decoded body; ``None`` if it is no JSON.
+        :param body: the decoded body; ``None`` if it is not JSON.
         """
 
     def status_of(self, word: str) -> RunStatus:
-        """Return the status that a word of this API means."""
+        """Return the status for a word of this API."""
         return RunStatus.of(self.statuses.get(word, word))
 
     def read_run(self, body: object) -> Run:
         """Return the run in the body of an answer.
 
-        :raises ValueError: if there is none (pydantic's ``ValidationError`` is one).
+        :param body: the decoded body, or an item of a list in it.
+        :raises ValueError: if there is none (pydantic's ``ValidationError`` is a ``ValueError``).
         """
         fields = self.run_fields(body) if isinstance(body, dict) else None
         if fields is None:
-            raise ValueError("it is no run")
+            raise ValueError("it is not a run")
         word = fields.get("status")
         status = self.status_of(word) if isinstance(word, str) else word
         return Run.model_validate({**fields, "status": status, "raw_status": word})
 
     def run_fields(self, body: JsonObject) -> JsonObject:
-        """Return a run's fields under the names that ``Run`` has for them."""
+        """Return a run's fields under the names that ``Run`` uses."""
         return body
 
     def read_cancel(self, body: object) -> Run | None:
-        """Return the run in the answer to a cancel; ``None`` where it has to be fetched.
+        """Return the run in the answer to a cancel; ``None`` if it must be fetched instead.
 
         :raises ValueError: if there is none.
         """
         return self.read_run(body)
 
     def glimpse(self, body: object) -> Glimpse:
-        """Return what a look at a run has to know, without reading all of it.
+        """Return the status of the run in the body of an answer, without reading all of the run.
 
+        :param body: the decoded body, or an item of a list in it.
         :raises ValueError: if there is no run in the body.
         """
         found = body if isinstance(body, dict) else {}
         word, run_id = found.get("status"), found.get(self.id_field)
         if not isinstance(word, str) or not isinstance(run_id, str):
-            raise ValueError("it is no run")  # noqa: TRY004 - the content is wrong, not a type
+            raise ValueError("it is not a run")  # noqa: TRY004 - the content is wrong, not a type
         word = whole_text(word)
         return Glimpse(run_id, self.status_of(word), word, lambda: self.read_run(body))
 
     @abstractmethod
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
-        """Return the page in the body of an answer, its runs as they came.
+        """Return the page of runs in the body of an answer; the runs are not read yet.
 
-        :param cursor: that the page was asked for with.
-        :param limit: that the page was asked for with.
-        :raises ValueError: if there is none.
+        :param body: the decoded body.
+        :param cursor: the cursor that the page was requested with.
+        :param limit: the limit that the page was requested with.
+        :raises ValueError: if there is no list of runs.
         """
 
     def read_threads(self, body: object, cursor: str | None) -> Page[str]:
         """Return the page of thread ids in the body of an answer to ``busy_threads``.
 
-        :param cursor: that the page was asked for with.
-        :raises ValueError: if there is none.
+        :param body: the decoded body.
+        :param cursor: the cursor that the page was requested with.
+        :raises ValueError: if there is no list of threads.
         """
-        raise ValueError("this API lists no threads")
+        raise ValueError("this API cannot list threads")
 
     def is_gone(self) -> bool:
-        """Return whether the host is known to have stopped serving this API."""
+        """Return whether the host is known to no longer serve this API."""
         return False
 
     # -- inside ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which credential a request wants, beside a key in a header. Who fetches it is not said here."""
+"""The credentials of backends, other than a key in a header. Tokens are fetched elsewhere."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 __all__ = ["EntraID"]
 
 
-@dataclass(frozen=True, eq=False)  # one object a backend: what is made of it is kept by it
+@dataclass(frozen=True, eq=False)  # compared by identity: it is the key of a cache
 class EntraID:
-    """A token of Entra ID.
+    """An Entra ID identity, and the tokens that a backend wants of it.
 
-    :param settings: the connection's: its key is the client's secret, and its proxy, certificates
-        and timeout are those of the token's request too.
+    :param settings: the connection's settings. Its key is the client secret; its proxy,
+        certificates and timeout also apply to the requests for tokens.
     :param kind: how the identity is proven; ``default`` is whatever ``azure-identity`` finds.
-    :param tenant_id: the tenant, where the kind wants one.
-    :param client_id: the client, or which of a machine's identities.
-    :param authority: where tokens come from; ``None`` for the public cloud.
-    :param scope: what the token is for.
+    :param tenant_id: the tenant, if the kind needs one.
+    :param client_id: the client, or which identity of a machine to use.
+    :param authority: the authority that issues tokens; ``None`` for the public cloud's.
+    :param scope: the scope of the tokens.
     """
 
     settings: Settings = field(repr=False)

@@ -1,4 +1,4 @@
-"""Azure AI Foundry Agent Service, classic: the Assistants wire with Entra ID tokens.
+"""Azure AI Foundry Agent Service, classic: the Assistants API with Entra ID tokens.
 
 Source: https://learn.microsoft.com/azure/ai-foundry/agents/ (as of 2026) and the published
 ``azure-ai-agents`` SDK. Microsoft serves it until 2027-03-31.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["FoundryBackend"]
 
 
-def _https(url: str | None) -> str | None:
+def _check_https(url: str | None) -> str | None:
     if url and not is_url(url, ("https",)):
-        raise PydanticCustomError("field", "that is no https URL")
+        raise PydanticCustomError("field", "that must be an https URL")
     return url
 
 
 class FoundryOptions(ConnectionOptions):
-    """What connections to a Foundry project hold."""
+    """The options of a connection to a Foundry project."""
 
     credential: Literal[
         "default", "client_secret", "managed_identity", "workload_identity", "api_key"
@@ -38,31 +38,31 @@ class FoundryOptions(ConnectionOptions):
         default="default",
         title="Credential",
         description=(
-            "default: what azure-identity finds; client_secret: tenant, client and secret; "
-            "managed_identity, workload_identity: of the machine or pod; api_key: no token."
+            "default: whatever azure-identity finds; client_secret: tenant, client and secret; "
+            "managed_identity, workload_identity: that of the machine or pod; api_key: no token."
         ),
     )
     tenant_id: Text = Field(
         default=None,
         title="Tenant id",
-        description="Of client_secret and workload_identity.",
+        description="For client_secret and workload_identity.",
     )
     client_id: Text = Field(
         default=None,
         title="Client id",
-        description="Of client_secret; of the others where the machine has several identities.",
+        description="For client_secret; for the others if the machine has several identities.",
     )
-    authority: Annotated[Text, AfterValidator(_https)] = Field(
+    authority: Annotated[Text, AfterValidator(_check_https)] = Field(
         default=None,
         title="Authority",
         description=(
-            "Where tokens come from, in a sovereign cloud: https://login.microsoftonline.us."
+            "Where tokens come from in a sovereign cloud, such as https://login.microsoftonline.us."
         ),
     )
     scope: Text = Field(
         default="https://ai.azure.com/.default",
         title="Scope",
-        description="What tokens are for.",
+        description="The scope of the tokens.",
     )
     api_version: Text = Field(
         default="v1", title="API version", description="Sent as the query 'api-version'."
@@ -94,15 +94,15 @@ class FoundryBackend(ThreadRuns):
         if kind == "client_secret":
             needed |= {"tenant_id": options.tenant_id or "", "client_id": options.client_id or ""}
         if missing := [name for name, value in needed.items() if not value]:
-            raise self._config_error(f"Credential {kind!r} needs {' and '.join(missing)} too")
+            raise self._config_error(f"Credential {kind!r} also needs {' and '.join(missing)}")
         if key and not wants_key:
             raise self._config_error(
-                f"There is a password, which credential {kind!r} does not use: empty it, or choose "
-                "'api_key' or 'client_secret'"
+                f"Credential {kind!r} does not use the password: clear it, or choose 'api_key' or "
+                "'client_secret'"
             )
 
     def headers(self) -> dict[str, str]:
-        """Return the header of an API key, if the connection has one."""
+        """Return the header with the API key, if the connection uses one."""
         return {"api-key": self.settings.key} if self.options.credential == "api_key" else {}
 
     def params(self) -> dict[str, str]:
@@ -112,7 +112,7 @@ class FoundryBackend(ThreadRuns):
 
     @cached_property
     def credential(self) -> EntraID | None:
-        """The connection's identity, unless there is an API key."""
+        """The connection's identity; ``None`` if it uses an API key."""
         options = self.options
         if options.credential == "api_key":
             return None

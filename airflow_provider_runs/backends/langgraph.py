@@ -1,8 +1,8 @@
 """LangGraph Agent Server: LangGraph Platform, ``langgraph dev``, Aegra.
 
 Servers of this family answer a cancel in many ways: 202 or 204 without a body, 200 with a run or
-with ``{}``, and a repeated one with 404, 202 or 200. So no answer to a cancel is read: the run is
-fetched, and its status decides.
+with ``{}``, and a repeated one with 404, 202 or 200. So the answer to a cancel is ignored: the run
+is fetched, and its status decides.
 
 Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (api 0.16.7).
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LangGraphBackend"]
 
-#: The statuses of this API; another word is kept as it is.
+#: The statuses of this API, mapped onto those of ``Run``; any other word is kept as it is.
 _STATUSES = MappingProxyType(
     {
         "pending": "queued",
@@ -37,13 +37,13 @@ _STATUSES = MappingProxyType(
         "interrupted": "cancelled",
     }
 )
-#: Where a run notes when it ended; this API's runs only have ``updated_at``.
+#: The field of ``Run`` for the time at which it ended; this API has only ``updated_at``.
 _ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "cancelled_at"}
 _ACTIONS = ("interrupt", ROLLBACK)
 
 
 class LangGraphOptions(ConnectionOptions):
-    """What connections to such a server hold."""
+    """The options of a connection to such a server."""
 
     key_header: Literal["x-api-key", "bearer"] = Field(
         default="x-api-key",
@@ -54,8 +54,8 @@ class LangGraphOptions(ConnectionOptions):
         default="interrupt",
         title="Cancel action",
         description=(
-            "interrupt: stop the run and keep it; rollback: also delete it and what it did "
-            "to its thread."
+            "interrupt: stop the run and keep it; rollback: also delete it and its changes to "
+            "its thread."
         ),
     )
 
@@ -75,7 +75,7 @@ class LangGraphBackend(Backend):
     options: LangGraphOptions
 
     def headers(self) -> dict[str, str]:
-        """Return the key's header."""
+        """Return the header with the key, if the connection has one."""
         key = self.settings.key
         if not key:
             return {}
@@ -88,7 +88,11 @@ class LangGraphBackend(Backend):
         return Call(f"get {ref}", "GET", self._path(ref), ref)
 
     def cancel_action(self, wanted: str | None) -> str:
-        """Return ``interrupt`` or ``rollback``: as wanted, else as the connection says."""
+        """Return ``interrupt`` or ``rollback``.
+
+        :param wanted: either of them; ``None`` for the connection's.
+        :raises RunsConfigError: if it is another word.
+        """
         action = self.options.cancel_action if wanted is None else wanted
         if action not in _ACTIONS:
             raise self._config_error(
@@ -130,7 +134,7 @@ class LangGraphBackend(Backend):
         )
 
     def probe(self) -> Call:
-        """Return ``POST /assistants/search`` for one: it needs the key and changes nothing."""
+        """Return ``POST /assistants/search``, limit 1: it needs the key and changes nothing."""
         return Call(
             "search the assistants", "POST", "/assistants/search", json={"limit": 1}, has_ids=False
         )
@@ -142,7 +146,7 @@ class LangGraphBackend(Backend):
     def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields, without ``kwargs``.
 
-        They repeat what it was started with, the caller's credentials sometimes among it.
+        ``kwargs`` repeats what the run was started with, sometimes including credentials.
         """
         run = {name: value for name, value in body.items() if name not in {"run_id", "kwargs"}}
         word = body.get("status")
@@ -151,17 +155,17 @@ class LangGraphBackend(Backend):
         return {**run, "id": body.get("run_id")}
 
     def read_cancel(self, body: object) -> None:
-        """Read nothing: whatever a server says here, the run is fetched."""
+        """Return ``None``: whatever the server answers, the run is fetched."""
 
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
-        """Read an array of runs; a full one may not be the last."""
-        runs = _array(body)
-        return Page(runs, _next(len(runs), cursor, limit))
+        """Read an array of runs. After a full page there may be another."""
+        runs = _read_array(body)
+        return Page(runs, _next_cursor(len(runs), cursor, limit))
 
     def read_threads(self, body: object, cursor: str | None) -> Page[str]:
-        """Read an array of threads; a full one may not be the last."""
-        threads = [str(item["thread_id"]) for item in _array(body) if "thread_id" in item]
-        return Page(threads, _next(len(threads), cursor, PAGE_SIZE))
+        """Read an array of threads. After a full page there may be another."""
+        threads = [str(item["thread_id"]) for item in _read_array(body) if "thread_id" in item]
+        return Page(threads, _next_cursor(len(threads), cursor, PAGE_SIZE))
 
     def read_error(self, body: object) -> tuple[str, str]:
         """Read ``{"detail": …}``, or what other servers of the family send."""
@@ -171,7 +175,7 @@ class LangGraphBackend(Backend):
         return str(words or ""), ""
 
     def knows_route(self, body: object) -> bool:
-        """Return whether the body is an error of an API, not a web framework's own."""
+        """Return whether the body is an error of this API, not one of a web framework."""
         words, _ = self.read_error(body)
         return words not in {"", "Not Found"}
 
@@ -185,16 +189,18 @@ class LangGraphBackend(Backend):
             UUID(text)
         except ValueError:
             raise self._config_error(
-                f"{name} {value!r} is no UUID, as ids are here: check the task that gives it", ref
+                f"{name} {value!r} is not a UUID, as this API's ids are: check the task that "
+                "provides it",
+                ref,
             ) from None
         return text
 
 
-def _array(body: object) -> list[Any]:
+def _read_array(body: object) -> list[Any]:
     if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
-        raise ValueError("it is no list")
+        raise ValueError("it is not a list")
     return body
 
 
-def _next(count: int, cursor: str | None, limit: int) -> str | None:
+def _next_cursor(count: int, cursor: str | None, limit: int) -> str | None:
     return str(int(cursor or 0) + count) if count >= limit else None

@@ -1,4 +1,4 @@
-"""What the APIs in OpenAI's style share: the form of an error, the key and the API version."""
+"""What the APIs in OpenAI's style share: the format of errors, the key and the API version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["OpenAIBackend", "OpenAIErrors", "OpenAIOptions"]
 
 
 class OpenAIOptions(ConnectionOptions):
-    """What connections to such a server hold."""
+    """The options of a connection to such a server."""
 
     key_header: Literal["bearer", "api-key"] = Field(
         default="bearer",
@@ -27,12 +27,12 @@ class OpenAIOptions(ConnectionOptions):
     api_version: Text = Field(
         default=None,
         title="API version",
-        description="Sent as the query 'api-version', where a server wants one.",
+        description="Sent as the query parameter 'api-version', if the server needs one.",
     )
 
 
 class OpenAIErrors(Backend):
-    """An API whose errors have OpenAI's form."""
+    """An API whose errors have OpenAI's format."""
 
     def read_error(self, body: object) -> tuple[str, str]:
         """Read ``{"error": {"message", "type", "param", "code"}}``."""
@@ -44,22 +44,22 @@ class OpenAIErrors(Backend):
         return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
 
     def knows_route(self, body: object) -> bool:
-        """Return whether the body is an error in the API's form, or in that of a FastAPI server."""
+        """Return whether the body is an error in the format of OpenAI or of a FastAPI server."""
         if not isinstance(body, dict):
             return False
         words, _ = self.read_error(body)
         if isinstance(body.get("error"), dict):
-            return not words.startswith("Invalid URL")  # OpenAI's words for a path that it lacks
-        return bool(body.get("detail")) and words != "Not Found"  # FastAPI's words for the same
+            return not words.startswith("Invalid URL")  # what OpenAI says of an unknown path
+        return bool(body.get("detail")) and words != "Not Found"  # what FastAPI says of one
 
 
 class OpenAIBackend(OpenAIErrors):
-    """An API in OpenAI's style, whose key, organization and version a connection names."""
+    """An API in OpenAI's style; the connection holds the key, organization and API version."""
 
     options: OpenAIOptions
 
     def headers(self) -> dict[str, str]:
-        """Return the key's header, the organization's and the project's."""
+        """Return the headers with the key, the organization and the project."""
         options, key = self.options, self.settings.key
         bearer = options.key_header == "bearer"
         headers = {
@@ -71,6 +71,6 @@ class OpenAIBackend(OpenAIErrors):
         return {name: value for name, value in headers.items() if value}
 
     def params(self) -> dict[str, str]:
-        """Return the API version, if the connection names one."""
+        """Return the API version, if the connection has one."""
         version = self.options.api_version
         return {"api-version": version} if version else {}

@@ -1,4 +1,4 @@
-"""From an Airflow connection to the backend that its type names."""
+"""From an Airflow connection to the backend of its type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["read_connection", "unknown"]
 def unknown(conn_id: str) -> RunsConfigError:
     """Return the error for a connection that Airflow does not find."""
     return RunsConfigError(
-        f"There is no connection {conn_id!r} that Airflow can read. Add one of type "
+        f"Airflow has no connection {conn_id!r}, or cannot read it. Add one of type "
         f"{_conn_types()} in the Airflow UI (Admin, Connections) or as "
         f"AIRFLOW_CONN_{conn_id.upper()}.",
         conn_id=conn_id,
@@ -25,9 +25,10 @@ def unknown(conn_id: str) -> RunsConfigError:
 
 
 def read_connection(conn: ConnectionLike, extra: object) -> Backend:
-    """Return the backend that a connection's type names, with its settings.
+    """Return the backend of a connection's type, with the connection's settings.
 
-    :param extra: the connection's ``extra``, decoded.
+    :param conn: an Airflow connection.
+    :param extra: its ``extra``, decoded.
     :raises RunsConfigError: if the connection cannot be used.
     """
     kind = backend_for(conn.conn_type or "")
@@ -39,14 +40,14 @@ def read_connection(conn: ConnectionLike, extra: object) -> Backend:
         )
     if not isinstance(extra, dict) or (not extra and (conn.extra or "").strip() not in _NO_EXTRA):
         raise RunsConfigError(
-            f"Connection {conn.conn_id!r} has an extra that is no JSON object; "
+            f"Connection {conn.conn_id!r} has an extra that is not a JSON object; "
             f"correct it, or leave it empty.",
             conn_id=conn.conn_id,
         )
     return kind(Settings.from_connection(conn, extra, kind.form))
 
 
-#: Airflow reads an extra that is not JSON as an empty one; these are really empty.
+#: Airflow reads an extra that is not JSON as an empty one. Only these are really empty.
 _NO_EXTRA = frozenset({"", "{}", "null"})
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ResponsesBackend"]
 
-#: Our names for what a response has under other ones.
+#: The fields of a response whose names differ from those of ``Run``.
 _RENAMED = {"error": "last_error", "max_output_tokens": "max_completion_tokens"}
 _RENAMED_IN_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 
@@ -35,8 +35,8 @@ class ResponsesBackend(OpenAIBackend):
         options=OpenAIOptions,
     )
     vanished = (
-        "so its record has expired: servers forget a response that is not stored some minutes "
-        "after its end, and nobody knows now how it ended"
+        "so its record has expired: unless a response is stored, servers forget it a few minutes "
+        "after its end. How it ended can no longer be known"
     )
 
     def get(self, ref: RunRef) -> Call:
@@ -46,13 +46,14 @@ class ResponsesBackend(OpenAIBackend):
     def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return ``POST /responses/{run_id}/cancel``.
 
-        Servers refuse to cancel what has ended with 400 or 409, and some what still runs with 409.
+        A server answers 400 or 409 if the response has already finished; some answer 409 although
+        it is still running.
         """
         path = f"{self._path(ref)}/cancel"
         return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED)
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
-        """Refuse: there is no such call.
+        """Raise an error: the API has no such call.
 
         :raises RunsConfigError: always.
         """
@@ -61,15 +62,18 @@ class ResponsesBackend(OpenAIBackend):
         )
 
     def probe(self) -> Call:
-        """Return ``GET /models``: all these servers have it; it needs the key."""
+        """Return ``GET /models``: all these servers have it, and it needs the key."""
         return Call("list the models", "GET", "/models", has_ids=False)
 
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
-        """Refuse: nothing is ever listed."""
-        raise ValueError("this API lists no responses")
+        """Raise an error: the API has no lists.
+
+        :raises ValueError: always.
+        """
+        raise ValueError("this API cannot list responses")
 
     def run_fields(self, body: JsonObject) -> JsonObject:
-        """Return a response's fields; what a run calls otherwise gets that name."""
+        """Return a response's fields under the names that ``Run`` uses."""
         run = {_RENAMED.get(name, name): value for name, value in body.items()}
         if isinstance(usage := body.get("usage"), dict):
             run["usage"] = {_RENAMED_IN_USAGE.get(name, name): n for name, n in usage.items()}

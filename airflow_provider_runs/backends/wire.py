@@ -1,4 +1,4 @@
-"""What crosses the wire: a call, its answer, a page of a list, and what an answer says against."""
+"""What crosses the wire: a call, its answer, a refusal in an answer, and a page of a list."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ __all__ = [
 
 #: Runs, or threads, that a page holds at most.
 PAGE_SIZE = 100
-#: The cancel action that deletes the run: then its absence is the end that was asked for.
+#: The cancel action that deletes the run: if it is then missing, the cancel has succeeded.
 ROLLBACK = "rollback"
-#: Statuses of a refused cancel that say nothing yet: the run may have ended, or be cancelling.
+#: HTTP statuses of a refused cancel that decide nothing: the run may have ended, or be cancelling.
 CANCEL_REFUSED = frozenset({400, 404, 409})
 
 
@@ -43,17 +43,17 @@ CANCEL_REFUSED = frozenset({400, 404, 409})
 class Call:
     """One HTTP call to make.
 
-    :param what: what it does, for people: "get run 'run_1'".
+    :param what: what it does, for error messages: "get run 'run_1'".
     :param method: the HTTP method.
-    :param path: appended to the base URL; its parts are percent-encoded already.
-    :param ref: the run it is about, if it is about one.
-    :param params: its query.
+    :param path: appended to the base URL; its parts are already percent-encoded.
+    :param ref: the run that it is about, if any.
+    :param params: its query parameters.
     :param json: its body, if it has one.
     :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
-    :param judged: error statuses that are an answer to be judged, not sent again: a cancel that is
-        answered 409 may mean that the run has ended.
-    :param repeatable: whether it may be sent again when its answer was lost: a start may have
-        started a run.
+    :param judged: error statuses after which it is not retried, because the caller interprets them:
+        a 409 to a cancel may mean that the run has already finished.
+    :param repeatable: whether it is idempotent, so that it may be sent again after its answer was
+        lost. A start is not: it may have started a run.
     """
 
     what: str
@@ -69,16 +69,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer, whatever its status."""
+    """A complete answer, whatever its status.
+
+    :param status_code: the HTTP status.
+    :param headers: its headers.
+    :param content: its body.
+    """
 
     status_code: int
     headers: httpx.Headers
     content: bytes
 
     def body(self) -> Any:
-        """Return the decoded JSON.
+        """Return the body as decoded JSON.
 
-        :raises ValueError: if the content is no JSON.
+        :raises ValueError: if the body is not JSON.
         """
         with suppress(ValueError):
             return from_json(self.content)  # faster, but refuses lone surrogates
@@ -88,7 +93,10 @@ class Answer:
             raise ValueError("it is nested too deeply") from error
 
     def number(self, header: str) -> float | None:
-        """Return the number in a header, 0 or more; ``None`` if there is none."""
+        """Return the number in a header, at least 0; ``None`` if there is none.
+
+        :param header: the header's name.
+        """
         try:
             number = float(self.headers[header])
         except (KeyError, ValueError):
@@ -98,13 +106,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What an answer says against its call.
+    """Why an answer refuses its call.
 
-    :param status: the HTTP status that it amounts to.
-    :param words: the server's own words for it; empty if there are none.
-    :param code: the server's own code for it; empty if there is none.
-    :param is_ours: whether this API says so, and not a server that has no such path: else a wrong
-        base URL would look like a run that does not exist.
+    :param status: the HTTP status, or the one that the refusal amounts to.
+    :param words: the server's message; empty if there is none.
+    :param code: the server's error code; empty if there is none.
+    :param is_ours: whether the answer comes from this API, not from a server that has no such path;
+        otherwise a wrong base URL would look like a run that does not exist.
     """
 
     status: int
@@ -115,32 +123,41 @@ class Refusal:
 
 T = TypeVar("T")
 
-#: Some calls that belong together: it yields each, is sent the answer and returns what they say.
+#: Calls that belong together: it yields each call, is sent its answer, and returns the result.
 Exchange = Generator[Call, Answer, T]
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list; ``cursor`` asks for the next one, ``None`` after the last."""
+    """One page of a list.
+
+    :param items: what is on it.
+    :param cursor: what asks for the next page; ``None`` on the last one.
+    """
 
     items: list[T]
     cursor: str | None
 
 
 def segment(name: str, value: object) -> str:
-    """Return an id, percent-encoded to be one segment of a path.
+    """Return an id, percent-encoded as one segment of a path.
 
-    :param name: what the id is, for the error: ``run_id``.
+    :param name: which id it is, for the error: ``run_id``.
     :param value: the id.
-    :raises ValueError: if it is empty, is no text, or could reach another path than it names.
+    :raises ValueError: if it is empty, is not a string, or would lead to another path.
     """
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name} is empty ({value!r}): check the task that should have given it")
+        raise ValueError(f"{name} is empty ({value!r}): check the task that should provide it")
     if value == "None":
-        raise ValueError(f"{name} is 'None', a template's nothing: check the task that gives it")
+        raise ValueError(
+            f"{name} is 'None', as a template renders a missing value: check the task that should "
+            "provide it"
+        )
     bad = sorted({c for c in value if c in "/\\?#" or not c.isprintable()})
     if bad:
-        raise ValueError(f"{name} {value!r} cannot be an id: it holds {', '.join(map(repr, bad))}")
+        raise ValueError(
+            f"{name} {value!r} cannot be an id: it contains {', '.join(map(repr, bad))}"
+        )
     if value == "." or ".." in value:
-        raise ValueError(f"{name} {value!r} cannot be an id: it is a step to another path")
+        raise ValueError(f"{name} {value!r} cannot be an id: it would lead to another path")
     return quote(value, safe="")

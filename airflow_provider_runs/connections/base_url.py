@@ -1,4 +1,4 @@
-"""Where the server is: the base URL out of the host, port and schema of a connection."""
+"""The server's base URL, made from the host, port and schema of a connection."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["read_base_url"]
 
 
 def read_base_url(host: str, port: int | None, schema: str) -> str:
-    """Return the base URL that a connection means, without a slash at its end.
+    """Return the base URL of a connection, without a slash at its end.
 
     :param host: a full URL, or a bare name or address. Without a scheme it is https, but http on
         this machine itself.
     :param port: the connection's port, if it has one.
-    :param schema: the path, as connections given by URI have it, or the scheme, as Airflow's HTTP
-        connections have it.
-    :raises ValueError: if they make no URL; the text fits behind "Connection X …".
+    :param schema: the path, as in connections given by URI, or the scheme, as in Airflow's HTTP
+        connections.
+    :raises ValueError: if they do not make a URL; the message continues "Connection X …".
     """
     path = schema.strip("/ ")
     scheme = None
@@ -26,7 +26,7 @@ def read_base_url(host: str, port: int | None, schema: str) -> str:
     if url.username is not None or url.query or url.fragment or set(path) & set("?#"):
         raise ValueError(
             "has a host with a user name, a query or a fragment; "
-            "the key belongs into the password, an API version into its own field"
+            "put the key into the password, and an API version into its own field"
         )
     name = url.hostname or ""
     netloc = f"[{name}]" if ":" in name else name
@@ -36,11 +36,11 @@ def read_base_url(host: str, port: int | None, schema: str) -> str:
     return f"{url.scheme}://{netloc}/{full_path}".rstrip("/")
 
 
-_NO_URL = "has a host that is no http or https URL, such as 'https://gateway.example/v1'"
+_NO_URL = "has a host that is not an http or https URL, such as 'https://gateway.example/v1'"
 
 
 def _split(text: str, scheme: str | None) -> SplitResult:
-    # No message repeats the text: people paste keys and passwords into wrong fields.
+    # No message repeats the text: people paste keys and passwords into the wrong field.
     if not text:
         raise ValueError("has no host; put the server's base URL there")
     if "://" not in text:
@@ -77,7 +77,7 @@ def _port(url: SplitResult, given: int | None) -> int | None:
     return named.pop() if named else None
 
 
-_NO_PORT = "has a port that is no number from 1 to 65535"
+_NO_PORT = "has a port that is not a number from 1 to 65535"
 
 
 def _is_address(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The fields of a connection's ``extra``: their types, and what every connection type has.
+"""The fields of a connection's ``extra``: their types, and those that every connection type has.
 
 Each backend has a frozen class of its own, made of these types. The form, the provider info and
 the checks are derived from it.
@@ -34,14 +34,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What a field takes, in the words of its error."""
+    """What a field must be, as its error says it."""
 
     words: str
 
 
-def _no_flag(value: object) -> object:
+def _refuse_flag(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("a flag is no number")  # noqa: TRY004 - pydantic wants this one
+        raise ValueError("a flag is not a number")  # noqa: TRY004 - pydantic wants this one
     return value
 
 
@@ -50,9 +50,9 @@ def is_sendable(text: str) -> bool:
     return text.isascii() and (text.isprintable() or not text)
 
 
-def _sendable(text: str | None) -> str | None:
+def _check_sendable(text: str | None) -> str | None:
     if text is not None and not is_sendable(text):
-        raise PydanticCustomError("field", "with characters that no URL or header can carry")
+        raise PydanticCustomError("field", "with characters that a URL or header cannot carry")
     return text
 
 
@@ -70,53 +70,53 @@ def is_url(text: str, schemes: tuple[str, ...] = _HTTP) -> bool:
     return url.scheme in schemes and bool(url.hostname) and port != 0
 
 
-def _url(*schemes: str) -> Callable[[str | None], str | None]:
+def _url_check(*schemes: str) -> Callable[[str | None], str | None]:
     def check(text: str | None) -> str | None:
         if text and not is_url(text, schemes):
-            raise PydanticCustomError("field", f"that is no URL with {' or '.join(schemes)}")
+            raise PydanticCustomError("field", f"that must be a URL with {' or '.join(schemes)}")
         return text
 
     return check
 
 
-def _decoded(value: object) -> object:
+def _decode(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise PydanticCustomError("field", "that is not a JSON object: check its quotes") from None
+        raise PydanticCustomError("field", "that must be a JSON object: check its quotes") from None
 
 
-#: What a header's name may consist of (RFC 9110, 5.6.2).
+#: The characters that are allowed in a header's name (RFC 9110, 5.6.2).
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-def _carried(headers: Mapping[str, str]) -> dict[str, str]:
+def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     headers = {name: value.strip() for name, value in headers.items()}
     for name, value in headers.items():
         if not is_sendable(value) or not name or not all(c in _TOKEN for c in name):
             raise PydanticCustomError(
                 "field",
-                "with an extra header {header} whose name or value no HTTP header can carry",
+                "with an extra header {header} whose name or value HTTP does not allow",
                 {"header": repr(name)},
             )
     return headers
 
 
-# In a connection that is written as a URI, each of them is a text.
-Text = Annotated[str | None, Takes("text"), AfterValidator(_sendable)]
-Number = Annotated[float, Takes("a number"), BeforeValidator(_no_flag)]
-WholeNumber = Annotated[int, Takes("a whole number"), BeforeValidator(_no_flag)]
+# In a connection given by URI, the value of each of them is a string.
+Text = Annotated[str | None, Takes("text"), AfterValidator(_check_sendable)]
+Number = Annotated[float, Takes("a number"), BeforeValidator(_refuse_flag)]
+WholeNumber = Annotated[int, Takes("a whole number"), BeforeValidator(_refuse_flag)]
 Flag = Annotated[bool, Takes("true or false")]
 Headers = Annotated[
     dict[str, str],
     Takes('a JSON object with text values, such as {"x-team": "data"}'),
-    BeforeValidator(_decoded),
-    AfterValidator(_carried),
+    BeforeValidator(_decode),
+    AfterValidator(_check_headers),
 ]
-Url = Annotated[Text, AfterValidator(_url(*_HTTP))]
-_Proxy = Annotated[Text, AfterValidator(_url(*_HTTP, "socks5", "socks5h"))]
+Url = Annotated[Text, AfterValidator(_url_check(*_HTTP))]
+_Proxy = Annotated[Text, AfterValidator(_url_check(*_HTTP, "socks5", "socks5h"))]
 
 
 class ConnectionOptions(BaseModel):
@@ -129,7 +129,7 @@ class ConnectionOptions(BaseModel):
         ge=0.1,
         le=3600,
         title="Timeout (seconds)",
-        description="How long one call may wait to connect, to send and to be answered.",
+        description="How long each step of a call may take: to connect, send and get an answer.",
     )
     max_retries: WholeNumber = Field(
         default=3,
@@ -137,26 +137,28 @@ class ConnectionOptions(BaseModel):
         le=100,
         title="Maximum retries",
         description=(
-            "How often a call is sent again after a lost connection, 408, 409, 429 or 5xx."
+            "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx."
         ),
     )
     verify: Flag = Field(
         default=True,
         title="Verify TLS certificates",
-        description="Switch off only for a test server.",
+        description="Turn off only for a test server.",
     )
     ca_bundle: Text = Field(
         default=None,
         title="CA bundle",
         description=(
-            "Path of a file or folder with the certificates to trust instead of the usual ones."
+            "Path of a file or folder with the certificates to trust instead of the default ones."
         ),
     )
     proxy: _Proxy = Field(
         default=None,
         repr=False,  # it may hold a password
         title="Proxy",
-        description="URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and its kin are obeyed.",
+        description=(
+            "URL of an HTTP or SOCKS proxy. Empty: HTTPS_PROXY and the like in the environment."
+        ),
     )
     headers: Headers = Field(
         default_factory=dict,
@@ -168,7 +170,7 @@ class ConnectionOptions(BaseModel):
         default=None,
         title="Console link",
         description=(
-            "Where the service shows a run: a URL with {run_id} and, where there are threads, "
-            "{thread_id}. Empty: tasks have no link."
+            "The page on which the service shows a run: a URL with {run_id} and, if the API has "
+            "threads, {thread_id}. Empty: tasks have no link."
         ),
     )

@@ -1,4 +1,4 @@
-"""What the form of a connection type shows, derived from the type's options.
+"""The form of a connection type, derived from the type's options.
 
 Each field becomes a JSON-schema fragment in the shape of Airflow's ``conn-fields``
 (``provider.yaml.schema.json``).
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionForm", "form_fields"]
 
-#: What the form takes over of a field's JSON schema.
+#: The parts of a field's JSON schema that the form uses.
 _RULES = ("enum", "minimum", "maximum")
 
 
 def form_fields(options: type[ConnectionOptions]) -> dict[str, JsonObject]:
-    """Return the custom fields of a form: a type's own ones first, then those of all types.
+    """Return the custom fields of a form: the type's own first, then those of all types.
 
-    :param options: what connections of the type hold.
+    :param options: the options of the connection type.
     """
     schema = options.model_json_schema()["properties"]
     common = ConnectionOptions.model_fields
@@ -46,14 +46,14 @@ def _field(schema: Mapping[str, Any]) -> JsonObject:
 
 @dataclass(frozen=True)
 class ConnectionForm:
-    """A connection type: its name, what it holds and how its form looks.
+    """A connection type: its name, its fields and the look of its form.
 
     :param conn_type: the type's name in a connection.
     :param label: its name in the list of types.
     :param default_base_url: used when ``host`` is empty; ``None`` makes the host required.
     :param placeholders: hints in the empty standard fields.
-    :param options: what ``extra`` holds.
-    :param key_label: what the password is called.
+    :param options: what ``extra`` may hold.
+    :param key_label: the label of the password field.
     """
 
     conn_type: str
@@ -63,18 +63,18 @@ class ConnectionForm:
     options: type[ConnectionOptions]
     key_label: str = "API key"
 
-    # The port stays visible although a URL can hold it: with a hidden one the UI sends 0 when a
-    # stored connection is tested, and the server takes that for another host and refuses.
+    # The port stays visible although a URL can hold it: if it is hidden, the UI sends 0 when a
+    # stored connection is tested, and Airflow's server takes that for another host and refuses.
     hidden_fields = ("schema", "login", "extra")
 
     @property
     def relabeling(self) -> dict[str, str]:
-        """What standard fields are called here."""
+        """The labels of the standard fields."""
         return {"host": "Base URL", "password": self.key_label}
 
     @cached_property
     def fields(self) -> dict[str, JsonObject]:
-        """The custom fields, by their name in ``extra``."""
+        """The custom fields, by their names in ``extra``."""
         return form_fields(self.options)
 
     def connection_type(self, hook_class: str) -> JsonObject:
@@ -93,7 +93,7 @@ class ConnectionForm:
         }
 
     def ui_field_behaviour(self) -> JsonObject:
-        """Return what Airflow 3.1 asks the hook for: the standard fields' looks."""
+        """Return what Airflow 3.1 asks the hook for: how the standard fields look."""
         return {
             "hidden_fields": list(self.hidden_fields),
             "relabeling": self.relabeling,
@@ -103,9 +103,9 @@ class ConnectionForm:
     def widgets(self) -> JsonObject:
         """Return what Airflow 3.1 asks the hook for: a WTForms field for each custom field.
 
-        It knows no numbers with a fraction and no objects: both are typed in as text there.
+        Its form has no fields for fractions and objects: the user types both in as text.
 
-        :raises ImportError: without WTForms, which Airflow 3.1 stands in for when it asks.
+        :raises ImportError: without WTForms; Airflow 3.1 has a stand-in for it when it asks.
         """
         from wtforms import BooleanField, IntegerField, StringField
         from wtforms.validators import any_of

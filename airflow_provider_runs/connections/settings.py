@@ -1,4 +1,4 @@
-"""What a connection says, checked and ready to use: where, with which key and how."""
+"""A connection's settings, checked and ready to use: the base URL, the key and the options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["ConnectionLike", "Settings", "unusable"]
 
 
 class ConnectionLike(Protocol):
-    """The part of Airflow's ``Connection`` that is read here; both of Airflow's classes fit."""
+    """The part of Airflow's ``Connection`` that is read here; both of Airflow's classes have it."""
 
     conn_id: str
     conn_type: str | None
@@ -42,10 +42,10 @@ class ConnectionLike(Protocol):
 class Settings:
     """A connection's settings.
 
-    :param conn_id: the connection they came from.
-    :param base_url: where every path is appended; no slash at the end.
-    :param options: what its ``extra`` holds.
-    :param key: the API key; empty where the server asks for none. Never shown.
+    :param conn_id: the connection that they come from.
+    :param base_url: the URL that every path is appended to, without a slash at its end.
+    :param options: what the connection's ``extra`` holds.
+    :param key: the API key; empty if the server asks for none. Never shown.
     """
 
     conn_id: str
@@ -61,15 +61,16 @@ class Settings:
 
         :param conn: an Airflow connection.
         :param extra: its ``extra``, decoded.
-        :param form: what connections of this type hold.
-        :raises RunsConfigError: if a value cannot be used; it names the field.
+        :param form: the form of its connection type.
+        :return: its settings.
+        :raises RunsConfigError: if a value cannot be used; the error names the field.
         """
         fail = partial(unusable, conn.conn_id)
         options = _read_options(form, extra, fail)
         key = (conn.password or "").strip()
         if not is_sendable(key):
             raise fail(
-                "has an API key with characters that no HTTP header can carry; "
+                "has an API key with characters that an HTTP header cannot carry; "
                 "paste the key again, without line breaks"
             )
         try:
@@ -79,27 +80,33 @@ class Settings:
         except ValueError as error:
             raise fail(str(error)) from None
         if not is_url(base_url):
-            raise fail("has a host that is no http or https URL")
+            raise fail("has a host that is not an http or https URL")
         return cls(conn.conn_id, base_url, options, key)
 
     def with_options(self, **changes: object) -> Settings:
-        """Return the same settings with some options changed; they are not checked again."""
+        """Return the same settings with some options changed.
+
+        :param changes: new values of options, by name; they are not checked.
+        """
         return replace(self, options=self.options.model_copy(update=changes))
 
     @property
     def host(self) -> str:
-        """The host that is called, in lower case, without its port."""
+        """The name of the server's host, in lower case, without the port."""
         return (urlsplit(self.base_url).hostname or "").lower()
 
     @property
     def call_budget(self) -> float:
-        """Seconds that one call may take with all its retries, if its caller sets no deadline."""
+        """Seconds that a call may take with all its retries, if its caller sets no deadline."""
         return self.options.timeout * (self.options.max_retries + 1)
 
     def scrub(self, text: str) -> str:
-        """Return a text that came from outside with the key and the headers' values taken out."""
+        """Return a text from outside without the key, the proxy's password and header values.
+
+        :param text: the text; ``***`` takes the place of each secret.
+        """
         text = whole_text(text)
-        # Headers may hold keys, but also words as common as "data", which are none.
+        # A header's value may be a key, or just a common word such as "data".
         secrets = [value for value in self.options.headers.values() if len(value) >= 8]
         secrets += [self.key, urlsplit(self.options.proxy or "").password or ""]
         for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
@@ -108,7 +115,7 @@ class Settings:
         return text
 
     def console_link(self, run_id: str, thread_id: str | None) -> str | None:
-        """Return the link to a run in the service's own console, or ``None`` if there is none."""
+        """Return the link to a run in the service's console; ``None`` without ``console_url``."""
         url = self.options.console_url
         if not url:
             return None
@@ -120,7 +127,7 @@ class Settings:
 def unusable(conn_id: str, problem: str) -> RunsConfigError:
     """Return the error for a connection that cannot be used.
 
-    :param problem: what is wrong with it, as the rest of a sentence.
+    :param problem: what is wrong with it; it continues the sentence "Connection X …".
     """
     return RunsConfigError(f"Connection {conn_id!r} {problem}.", conn_id=conn_id)
 
@@ -131,8 +138,8 @@ def _read_options(
     known = form.options.model_fields
     if unknown := sorted(set(extra) - set(known)):
         raise fail(
-            f"has extra fields that are unknown: {', '.join(map(repr, unknown))}; "
-            f"a connection of type {form.conn_type!r} knows {', '.join(sorted(known))}"
+            f"has unknown extra fields: {', '.join(map(repr, unknown))}; "
+            f"a connection of type {form.conn_type!r} takes {', '.join(sorted(known))}"
         )
     given = {name: value for name, value in extra.items() if value is not None and value != ""}
     try:
@@ -149,12 +156,12 @@ def _problem(error: ErrorDetails, field: FieldInfo) -> str:
         case "field":
             return error["msg"]
         case "literal_error":
-            return f"that takes one of {', '.join(map(repr, get_args(field.annotation)))}"
+            return f"that must be one of {', '.join(map(repr, get_args(field.annotation)))}"
         case "greater_than_equal" | "less_than_equal":
             low, high = (
                 next(filter(None, (getattr(rule, name, None) for rule in field.metadata)), 0)
                 for name in ("ge", "le")
             )
-            return f"that takes a number from {low} to {high}"
+            return f"that must be a number from {low} to {high}"
     takes = next((rule.words for rule in field.metadata if isinstance(rule, Takes)), "text")
-    return f"of the wrong type; it takes {takes}"
+    return f"of the wrong type; it must be {takes}"

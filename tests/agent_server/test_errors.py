@@ -75,7 +75,7 @@ def test_an_id_that_is_no_uuid_is_refused_before_any_call(call, connect, dead_ho
         ("cancel_run", (UNKNOWN, bad)),
         ("list_runs", (bad,)),
     ):
-        with pytest.raises(RunsConfigError, match=r"no UUID.*Nothing was sent"):
+        with pytest.raises(RunsConfigError, match=r"not a UUID.*Nothing was sent"):
             list(call(method, *named))
     with pytest.raises(RunsTransportError):  # so a call would have been seen
         call("get_run", UNKNOWN, UNKNOWN)

@@ -72,7 +72,7 @@ def test_it_does_not_wait_for_the_effect(server, notify, capfd):
         ({"run_id": "a/b", "thread_id": "thread_1"}, "cannot be an id"),
         ({"thread_id": "thread_nope"}, "Could not list the runs"),
         ({"run_id": "{{ nothing.at.all }}"}, "Cancelling from a callback failed"),
-        ({"run_id": "run_1", "conn_id": "nowhere"}, "There is no connection 'nowhere'"),
+        ({"run_id": "run_1", "conn_id": "nowhere"}, "Airflow has no connection 'nowhere'"),
     ],
 )
 @pytest.mark.usefixtures("server")

@@ -173,14 +173,14 @@ def test_a_page_has_its_runs_and_the_cursor_of_the_next_one(body, runs, cursor):
     "body", [None, [], "x", 5, {}, {"data": None}, {"data": {}}, {"data": [{}], "has_more": True}]
 )
 def test_what_is_no_page_is_a_value_error(body):
-    with pytest.raises(ValueError, match=r"no list of runs|no run"):
+    with pytest.raises(ValueError, match=r"not a list of runs|not a run"):
         backend().read_page(body, None)
 
 
 def test_what_is_no_run_is_a_value_error():
     assert issubclass(ValidationError, ValueError)
     for body in (None, [], "x", {"error": {"message": "m"}}):
-        with pytest.raises(ValueError, match=r"no run|validation error"):
+        with pytest.raises(ValueError, match=r"not a run|validation error"):
             backend().read_run(body)
 
 
@@ -240,7 +240,7 @@ def test_a_connection_type_finds_its_backend():
     "body", [None, [], "x", 5, {}, {"id": "a"}, {"id": 1, "status": "queued"}, {"status": "queued"}]
 )
 def test_what_is_no_run_gives_no_glimpse(body):
-    with pytest.raises(ValueError, match="no run"):
+    with pytest.raises(ValueError, match="not a run"):
         backend().glimpse(body)
 
 

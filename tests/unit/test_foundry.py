@@ -111,20 +111,20 @@ def test_the_header_of_openais_beta_is_not_sent(credential):
 @pytest.mark.parametrize(
     ("extra", "key", "words"),
     [
-        ({"credential": "api_key"}, "", "Credential 'api_key' needs password too"),
+        ({"credential": "api_key"}, "", "Credential 'api_key' also needs password"),
         (
             {"credential": "client_secret"},
             "",
-            "Credential 'client_secret' needs password and tenant_id and client_id too",
+            "Credential 'client_secret' also needs password and tenant_id and client_id",
         ),
-        ({"credential": "client_secret", **IDS}, "", "needs password too"),
-        ({"credential": "client_secret", "client_id": "c"}, "s3cret", "needs tenant_id too"),
-        ({"credential": "client_secret", "tenant_id": "t"}, "s3cret", "needs client_id too"),
+        ({"credential": "client_secret", **IDS}, "", "also needs password"),
+        ({"credential": "client_secret", "client_id": "c"}, "s3cret", "also needs tenant_id"),
+        ({"credential": "client_secret", "tenant_id": "t"}, "s3cret", "also needs client_id"),
         *[
             (
                 extra,
                 "s3cret",
-                f"There is a password, which credential '{kind}' does not use: empty it, or choose",
+                f"Credential '{kind}' does not use the password: clear it, or choose",
             )
             for kind, extra in [
                 ("default", {}),
@@ -150,11 +150,11 @@ def test_what_contradicts_itself_is_told_by_its_fields_and_without_the_secret(ex
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
-        ({"credential": "certificate"}, "'credential' that takes one of 'default', 'client_sec"),
-        ({"key_header": "bearer"}, "unknown: 'key_header'.*credential"),
+        ({"credential": "certificate"}, "'credential' that must be one of 'default', 'client_sec"),
+        ({"key_header": "bearer"}, "unknown extra fields: 'key_header'.*credential"),
         ({"tenant_id": 5}, "'tenant_id'.* text"),
         *[
-            ({"authority": bad}, "'authority' that is no https URL")
+            ({"authority": bad}, "'authority' that must be an https URL")
             for bad in (
                 "http://login.microsoftonline.us",
                 "login.microsoftonline.us",

@@ -76,7 +76,7 @@ def test_a_cancel_always_sends_wait_and_action(connection, wanted, sent):
 def test_an_unknown_action_is_refused_here_as_the_server_would_take_it_for_interrupt():
     with pytest.raises(RunsConfigError, match="'interrupt', 'rollback', not 'delete'"):
         backend().cancel(REF, "delete")
-    with pytest.raises(RunsConfigError, match="'cancel_action' that takes one of 'interrupt'"):
+    with pytest.raises(RunsConfigError, match="'cancel_action' that must be one of 'interrupt'"):
         backend({"cancel_action": "delete"})
 
 
@@ -168,7 +168,7 @@ def test_pages_go_on_until_one_is_not_full(count, cursor, following):
 @pytest.mark.parametrize("body", [None, {}, {"data": []}, "x", [1], [BODY, None]])
 def test_what_is_no_page_is_a_value_error(body):
     for read in (backend().read_page, backend().read_threads):
-        with pytest.raises(ValueError, match="list"):
+        with pytest.raises(ValueError, match="not a list"):
             read(body, None)
 
 

@@ -83,7 +83,7 @@ SECRET = "s3cret-in-the-wrong-field"
         *[({"max_retries": bad}, "'max_retries'.* from 0 to 100") for bad in (-1, 101, 10**400)],
         *[({name: True}, f"'{name}'.* number") for name in ("timeout", "max_retries")],
         *[
-            ({name: SECRET + bad}, f"'{name}'.* no URL or header can carry")
+            ({name: SECRET + bad}, f"'{name}'.* a URL or header cannot carry")
             for name in ("organization", "project", "api_version", "beta", "ca_bundle", "proxy")
             for bad in ("\n", "\0", "é", "\ud800")
         ],
@@ -109,14 +109,14 @@ SECRET = "s3cret-in-the-wrong-field"
             ]
         ],
         *[
-            ({"proxy": bad}, "'proxy'.* no URL with http or https or socks5")
+            ({"proxy": bad}, "'proxy'.* must be a URL with http or https or socks5")
             for bad in (SECRET, f"{SECRET}:80", f"ftp://{SECRET}", "http://[::1", "http://p:abc")
         ],
         *[
-            ({"console_url": bad}, "'console_url'.* no URL with http or https")
+            ({"console_url": bad}, "'console_url'.* must be a URL with http or https")
             for bad in (SECRET, "javascript:alert(1)", "//h", "https://[x")
         ],
-        ({"api_key": SECRET, "timeout": 1}, "unknown: 'api_key'.*knows .*timeout"),
+        ({"api_key": SECRET, "timeout": 1}, "unknown extra fields: 'api_key'.*takes .*timeout"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named_without_its_value_or_the_key(extra, words):
