@@ -1,4 +1,4 @@
-"""What a call, a retry and a wait are, as steps. Nothing here does I/O or knows Airflow."""
+"""Calls, retries and waits, as steps. Nothing here does I/O or knows Airflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls, each as one flow, with retries, error mapping and the idempotent cancel."""
+"""The calls, each as one flow: with retries, the mapping of errors and the idempotent cancel."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: Backoff before the first retry and the longest, in seconds; the real one is drawn below it.
+#: Upper bound of the jittered backoff before the first retry, and its maximum, both in seconds.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
 
@@ -45,36 +45,38 @@ def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> 
     """Fetch a run.
 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :return: the run.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _same(backend.fetch_run(ref), ref), deadline)
-    return (yield from _or_missing(backend, flow, deadline))
+    flow = _perform(backend, lambda: _check_id(backend.fetch_run(ref), ref), deadline)
+    return (yield from _explain_404(backend, flow, deadline))
 
 
 def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Glimpse]:
-    """Fetch a run, of which only the status is read unless it has ended.
+    """Fetch a run and read only its status; the rest is read when somebody asks for it.
 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :return: the run's status, and what reads the rest.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _same(backend.look_at_run(ref), ref), deadline)
-    return (yield from _timed(_or_missing(backend, flow, deadline)))
+    flow = _perform(backend, lambda: _check_id(backend.look_at_run(ref), ref), deadline)
+    return (yield from _measure_poll(_explain_404(backend, flow, deadline)))
 
 
 def list_runs(
     backend: Backend, thread_id: str, *, deadline: float | None = None
 ) -> Iterator[Flow[list[Run]]]:
-    """Yield a flow for each page of a thread's runs: drive it before you take the next.
+    """Yield a flow for each page of a thread's runs. Drive each one before you take the next.
 
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :raises RunsError: by a flow, if there is no usable answer.
+    :raises RunsError: from a flow, if there is no usable answer.
     """
     listed: set[str] = set()
 
     def read(body: object, cursor: str | None) -> Page[Run]:
         page = backend.read_page(body, cursor)
         runs = [backend.read_run(item) for item in page.items]
-        # A run that starts meanwhile shifts the pages of a server that counts from the newest.
+        # If a server counts from the newest run, one that starts meanwhile shifts the pages.
         fresh = [run for run in runs if run.id not in listed]
         listed.update(run.id for run in fresh)
         return Page(fresh, page.cursor)
@@ -88,11 +90,11 @@ def list_runs(
 def glimpse_runs(
     backend: Backend, thread_id: str, limit: int, *, deadline: float | None = None
 ) -> Iterator[Flow[list[Glimpse]]]:
-    """Yield a flow for each page of a thread's runs, of which only the status is read.
+    """Do what ``list_runs`` does, but read only the status of each run.
 
     :param limit: how many runs a page has.
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :raises RunsError: by a flow, if there is no usable answer.
+    :raises RunsError: from a flow, if there is no usable answer.
     """
 
     def read(body: object, cursor: str | None) -> Page[Glimpse]:
@@ -102,15 +104,15 @@ def glimpse_runs(
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor, limit)
 
-    return map(_timed, _pages(backend, call, read, deadline))
+    return map(_measure_poll, _pages(backend, call, read, deadline))
 
 
 def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator[Flow[list[str]]]:
     """Yield a flow for each page of the threads that have active runs, as ``list_runs`` does.
 
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :raises RunsConfigError: by a flow, if the API cannot list threads.
-    :raises RunsError: by a flow, if there is no usable answer.
+    :raises RunsConfigError: from a flow, if the API cannot list threads.
+    :raises RunsError: from a flow, if there is no usable answer.
     """
     return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
 
@@ -129,42 +131,43 @@ def _pages(
         asked = cursor
         seen.add(asked)
         flow = _perform(
-            backend, lambda: _one(call(asked), lambda a: read(a.body(), asked)), deadline
+            backend, lambda: _make_call(call(asked), lambda a: read(a.body(), asked)), deadline
         )
-        page = yield from _or_missing(backend, flow, deadline)
+        page = yield from _explain_404(backend, flow, deadline)
         cursor = page.cursor
         return page.items
 
     yield page()
-    while cursor is not None and cursor not in seen:  # some server might turn in circles
+    while cursor is not None and cursor not in seen:  # a server's cursors might form a loop
         yield page()
 
 
 def probe(backend: Backend) -> Flow[None]:
-    """Make the cheap call that needs a good key.
+    """Make the cheap call that succeeds only with a valid key.
 
     :raises RunsError: if it fails.
     """
-    yield from _perform(backend, lambda: _one(backend.probe(), lambda _: None), None)
+    yield from _perform(backend, lambda: _make_call(backend.probe(), lambda _: None), None)
 
 
 def cancel_run(
     backend: Backend, ref: RunRef, *, action: str | None = None, deadline: float | None = None
 ) -> Flow[Run]:
-    """Ask for a run to be cancelled, and return it as it is then: often still ``cancelling``.
+    """Ask the server to cancel a run, without waiting for its end.
 
-    Servers differ in how they refuse to cancel a run that needs no cancelling, so what they say
-    is not read: the run is fetched, and its status decides.
+    Idempotent. Servers differ in how they refuse to cancel a run that has already finished or is
+    already cancelling, so a refusal is not interpreted: the run is fetched, and its status decides.
 
     :param action: how to cancel, where the API has several ways; by default the connection's.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :return: the run as it is after the request, often still ``cancelling``.
     :raises CancelRefused: if the server refused and the run is still active.
     :raises RunsError: if there is no usable answer.
     """
     action = backend.cancel_action(action)
     if action != ROLLBACK:
         return (yield from _cancel(backend, ref, action, deadline))
-    # Once it has been seen, its absence is the end that was asked for.
+    # A rollback deletes the run: once it has been seen, its absence means that it worked.
     seen = yield from get_run(backend, ref, deadline=deadline)
     if seen.is_final:
         return seen
@@ -177,9 +180,9 @@ def cancel_run(
 
 
 def rolled_back(seen: Run) -> Run:
-    """Return a run that was deleted, as was asked for: cancelled.
+    """Return a run that a rollback has deleted, as cancelled.
 
-    :param seen: the run when it was seen last.
+    :param seen: the run as it was last seen.
     """
     return seen.model_copy(update={"status": RunStatus.CANCELLED, "raw_status": "rolled back"})
 
@@ -197,7 +200,7 @@ def _cancel(backend: Backend, ref: RunRef, action: str | None, deadline: float |
         metrics.count("cancels.refused")
         raise failures.explain_refusal(refusal, run) from refusal
     metrics.count("cancels.accepted")
-    # Some servers accept without sending the run along, and some send another.
+    # Some servers accept without sending the run, and some send another one.
     same = run is not None and run.id == ref.run_id
     return run if run and same else (yield from get_run(backend, ref, deadline=deadline))
 
@@ -205,10 +208,10 @@ def _cancel(backend: Backend, ref: RunRef, action: str | None, deadline: float |
 R = TypeVar("R", Run, Glimpse)
 
 
-def _same(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
-    """Return what an exchange finds, if it is the run that was asked for.
+def _check_id(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
+    """Return the run that an exchange finds, if it is the one that was asked for.
 
-    :raises ValueError: if it is not: another's end would be reported as this one's.
+    :raises ValueError: if it is not: the end of another run would be reported as the end of this.
     """
     run = yield from exchange
     if run.id != ref.run_id:
@@ -216,13 +219,13 @@ def _same(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
     return run
 
 
-def _one(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
+def _make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
     """Make one call, and read its answer."""
     return read((yield call))
 
 
-def _or_missing(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
-    """Tell a missing run from a wrong base URL also where the body of a 404 does not.
+def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
+    """Distinguish a missing run from a wrong base URL where the body of a 404 does not.
 
     :raises RunNotFound: if the server does serve this API.
     """
@@ -233,32 +236,33 @@ def _or_missing(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow
         if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
             raise
         try:
-            yield from _perform(backend, lambda: _one(landmark, Answer.body), deadline)
+            yield from _perform(backend, lambda: _make_call(landmark, Answer.body), deadline)
         except RunsError:
             raise error from None
-        words = "It does serve this API: so the run or the thread is what it does not know."
+        words = "It does serve this API, so it is the run or the thread that does not exist."
         raise RunNotFound(**error.adding(words).fields()) from None
 
 
 def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float | None) -> Flow[T]:
-    """Make the calls of an exchange until all have usable answers.
+    """Make the calls of an exchange, with retries and jittered backoff.
 
-    One that fails in a way that may pass is begun anew, until its retries are used up or its time
-    is over.
+    After a transient failure the exchange starts again from its first call, until its retries are
+    used up or its time is over. It does not once a call that is not repeatable has been answered.
 
-    :param begin: begins the exchange.
+    :param begin: starts the exchange.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :return: what the exchange returns.
     :raises RunsError: if there is no usable answer.
     """
     retries = backend.options.max_retries
     until = time.time() + backend.settings.call_budget if deadline is None else deadline
     for attempt in range(retries + 1):
-        exchange, may_begin_anew = begin(), True
+        exchange, may_restart = begin(), True
         call = next(exchange)
         try:
             while True:
-                answer = yield from _answer(backend, call, until)
-                may_begin_anew &= call.repeatable  # what has had its effect is not done twice
+                answer = yield from _send(backend, call, until)
+                may_restart &= call.repeatable  # a call that has had an effect must not be sent again
                 try:
                     call = exchange.send(answer)
                 except StopIteration as end:
@@ -272,29 +276,29 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
             metrics.count(f"errors.{type(error).__name__}")
             delay = error.retry_after
             if delay is None:
-                # Full jitter: callers that failed together do not come back together.
+                # Full jitter: callers that failed together do not retry together.
                 delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
-            again = may_begin_anew and _again(call, error) and attempt < retries
+            again = may_restart and _may_retry(call, error) and attempt < retries
             if not again or time.time() + delay >= until:
                 raise
         yield Sleep(delay)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _again(call: Call, error: RunsError) -> bool:
-    """Whether a call that failed is to be made again."""
+def _may_retry(call: Call, error: RunsError) -> bool:
+    """Whether a call that failed may be sent again."""
     if error.status_code in call.judged:
         return False
     if not call.repeatable:
-        # What was refused for its haste has had no effect.
+        # A call that was rate limited has had no effect.
         return error.transient and (error.status_code == 429 or failures.was_not_sent(error))
     return error.transient if error.should_retry is None else error.should_retry
 
 
-def _answer(backend: Backend, call: Call, until: float) -> Flow[Answer]:
+def _send(backend: Backend, call: Call, until: float) -> Flow[Answer]:
     """Send a call once.
 
-    :raises RunsError: if no answer comes, or it says something against the call.
+    :raises RunsError: if no answer comes, or the answer refuses the call.
     """
     until = max(until, time.time() + LAST_LOOK)
     try:
@@ -321,13 +325,13 @@ def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
     )
 
 
-@lru_cache(maxsize=10_000)  # a run is looked at again and again, and to parse takes its time
+@lru_cache(maxsize=10_000)  # a run is polled again and again, and parsing its URL takes time
 def _url(text: str, params: tuple[tuple[str, str | int], ...]) -> httpx.URL:
     return httpx.URL(text).copy_merge_params(dict(params)) if params else httpx.URL(text)
 
 
-def _timed(flow: Flow[T]) -> Flow[T]:
-    """Count a look at runs."""
+def _measure_poll(flow: Flow[T]) -> Flow[T]:
+    """Count and time a request that polls runs."""
     begun = time.monotonic()
     try:
         return (yield from flow)

@@ -1,6 +1,6 @@
-"""The words of failed calls: what was tried, on what, what came back and what to do next.
+"""The errors of failed calls: what was tried, on what, what came back and what to do next.
 
-Whatever came from outside passes ``Settings.scrub`` on its way, so that no error holds the key.
+All text from outside passes through ``Settings.scrub``, so that no error holds the key.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ __all__ = [
 
 E = TypeVar("E", bound=RunsError)
 
-#: Characters of what came from outside that an error shows at most.
+#: Characters of a text from outside that an error shows at most.
 _EXCERPT = 400
 
 
 class TokenUnavailable(httpx.RequestError):
-    """No token could be had, so the request was not sent.
+    """Fetching a token failed, so the request was not sent.
 
     :param message: why, in the words of ``azure-identity``.
-    :param refused: whether the credential itself was refused, so that trying again is no use.
+    :param refused: whether the credential itself was refused, so that a retry is no use.
     """
 
     def __init__(self, message: str, *, refused: bool) -> None:
@@ -58,32 +58,35 @@ class TokenUnavailable(httpx.RequestError):
 
 
 def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsError:
-    """Return the error for a request that got no whole answer, or could not be sent."""
+    """Return the error for a request that got no complete answer, or could not be sent.
+
+    :param error: what the HTTP client raised.
+    """
     if isinstance(error, TokenUnavailable):
         return _error(
             RunsAuthError if error.refused else RunsTransportError,
             backend,
             call,
-            f"no Entra ID token could be had: {error}",
+            f"fetching an Entra ID token failed: {error}",
             "Check the connection's credential, tenant, client and secret",
             transient=not error.refused,
         )
-    # Wrong by construction, not by bad luck: sending it again would fail again.
+    # The request itself is wrong, so sending it again would fail again.
     hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
     return _error(
         RunsTransportError,
         backend,
         call,
         f"{_no_answer_words(error)}: {error or type(error).__name__}",
-        "Check the connection's host, port, TLS and proxy settings and that the server is up",
+        "Check the connection's host, port, TLS and proxy settings, and that the server is up",
         transient=not hopeless,
     )
 
 
-#: What went wrong, by httpx's error; the first that fits.
+#: What went wrong, by httpx's error; the first class that fits counts.
 _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
-    (httpx.ConnectTimeout, "the host did not answer in time"),
-    (httpx.TimeoutException, "the answer did not come in time"),
+    (httpx.ConnectTimeout, "connecting to the host timed out"),
+    (httpx.TimeoutException, "the request timed out"),
     (httpx.ConnectError, "the host cannot be reached"),
     (httpx.DecodingError, "the answer cannot be decoded"),
     (httpx.ProxyError, "the proxy refused"),
@@ -92,19 +95,19 @@ _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
 
 
 def _no_answer_words(error: httpx.RequestError) -> str:
-    if isinstance(_root(error), ssl.SSLError):
+    if isinstance(_root_cause(error), ssl.SSLError):
         return "TLS failed"
     return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]  # just checked
     return error
 
 
 def was_not_sent(error: RunsError) -> bool:
-    """Return whether a call failed before anything of it can have reached the server."""
+    """Return whether a call failed before any of it can have reached the server."""
     unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUnavailable)
     return isinstance(error.__cause__, unsent)
 
@@ -112,12 +115,15 @@ def was_not_sent(error: RunsError) -> bool:
 def not_understood(
     backend: Backend, call: Call, answer: Answer, error: ValueError
 ) -> RunsResponseError:
-    """Return the error for a good status with a body that is not what the API promises."""
+    """Return the error for an answer whose status is good but whose body is not of this API.
+
+    :param error: what reading the body raised.
+    """
     return _error(
         RunsResponseError,
         backend,
         call,
-        f"an answer came that cannot be understood ({answer.status_code}, "
+        f"the answer cannot be understood ({answer.status_code}, "
         f"{_excerpt(answer)}; {type(error).__name__})",
         "Check that the connection's host is the base URL of this API",
         answer=answer,
@@ -126,33 +132,34 @@ def not_understood(
 
 
 def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> RunsAPIError:
-    """Return the error for an answer that says something against its call.
+    """Return the error for an answer that refuses its call.
 
-    :param refusal: what it says.
+    :param refusal: why, as the backend reads the answer.
     """
     status, code, where = refusal.status, refusal.code, backend.settings.base_url
     came_back = f"{status}{f' {code}' if code else ''}: {refusal.words or _excerpt(answer)}"
     kind: type[RunsAPIError] = RunsAPIError
-    advice = "The server's words say what it did not like"
+    advice = "The server's message says why"
     if status in {401, 403}:
-        kind, advice = RunsAuthError, "Put a key into the connection's password that may do this"
+        kind = RunsAuthError
+        advice = "Put a key that is allowed to do this into the connection's password"
     elif status == 429:
         kind, advice = RunsRateLimited, "Wait, or raise the account's limit or quota"
     elif status == 404 and (backend.is_gone() or not call.has_ids):
         kind = RunsServiceGone
-        came_back = f"404: {where} does not serve this API, or no longer"
+        came_back = f"404: {where} does not serve this API, or no longer does"
         advice = (
             "Check that the connection's host is the base URL of this API, or choose another "
-            "host or another connection type; this says nothing about any run"
+            "host or another connection type. This 404 says nothing about any run"
         )
     elif status == 404 and refusal.is_ours:
-        kind, advice = RunNotFound, "Check the ids; the record may also have been deleted"
+        kind, advice = RunNotFound, "Check the ids. The server may also have deleted the record"
     elif status == 404 or 300 <= status < 400:
         moved = answer.headers.get("location")
-        came_back += f" (it points to {moved})" if moved else ""
+        came_back += f" (it redirects to {moved})" if moved else ""
         advice = "Check that the connection's host is the base URL of this API"
     elif status >= 500:
-        advice = "The server has a problem of its own; try again later"
+        advice = "The server has a problem. Try again later"
     return _error(
         kind,
         backend,
@@ -161,24 +168,24 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
         advice,
         answer=answer,
         status_code=status,
-        transient=code not in _NO_QUOTA and _may_pass(status),
+        transient=code not in _NO_QUOTA and _is_transient(status),
         retry_after=retry_after(answer),
-        should_retry=_VERDICTS.get(answer.headers.get("x-should-retry", "")),
+        should_retry=_SHOULD_RETRY.get(answer.headers.get("x-should-retry", "")),
     )
 
 
-#: What ``x-should-retry`` says of sending the same call again.
-_VERDICTS = {"true": True, "false": False}
-#: Codes of a 429 that waiting does not cure: somebody has to pay first.
+#: The values of ``x-should-retry``: whether the same call may be sent again.
+_SHOULD_RETRY = {"true": True, "false": False}
+#: Codes of a 429 that no retry cures: somebody has to pay first.
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
 
 
-def _may_pass(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     return status in {408, 409, 429} or status >= 500
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Return the seconds for which the server wants to be left alone, if it named any.
+    """Return how long the server asks its clients to wait, in seconds; ``None`` if it does not.
 
     ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
     """
@@ -193,7 +200,11 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
-    """Return the error for a cancel that was refused although the run is still active."""
+    """Return the error for a cancel that the server refused although the run is still active.
+
+    :param refusal: the server's answer to the cancel.
+    :param run: the run as it was seen after that.
+    """
     words = f"The run is still {run.status.value!r}: it was not cancelled."
     return CancelRefused(**refusal.adding(words).replacing(run=run.to_json()).fields())
 

@@ -1,4 +1,4 @@
-"""Waiting until a run is final: the flow with which operator, sensor, trigger and hook all wait."""
+"""Waiting until a run is final: the one flow that operator, sensor, trigger and hook use."""
 
 from __future__ import annotations
 
@@ -27,46 +27,48 @@ FIRST_LOOK = 10.0
 
 
 def wait_for(backend: Backend, wait: Wait, log: Log) -> Flow[Run]:
-    """Wait until the run is final, or what else the wait ends with.
+    """Wait until the run is final, or until the wait is over for another reason.
 
-    :param log: gets a line when the run's status changes and when a look at it fails.
-    :raises RunTimeout: when the deadline has passed.
-    :raises CancelRefused: when it has passed and the server would not cancel.
-    :raises RunsError: when waiting on makes no sense: the run is unknown, the key is refused, or
-        no answer came for a quarter of an hour.
+    :param wait: what to wait for, and how.
+    :param log: gets a line when the run's status changes and when polling begins to fail.
+    :return: the run that ends the wait.
+    :raises RunTimeout: when the wait times out.
+    :raises CancelRefused: when it times out because the server kept refusing the cancel.
+    :raises RunsError: when it is no use to keep waiting: the server has no such run, it refuses the
+        key, or it has not answered for a quarter of an hour.
     """
-    wait = _settled(backend, wait)
+    wait = _with_cancel_action(backend, wait)
     progress = Progress(backend, wait, log)
     while True:
         run = yield from _look(backend, progress)
         if run and wait.is_over(run):
-            return _whole(run)
-        del run  # its body would be kept for the pause
+            return _full_run(run)
+        del run  # else its body would stay in memory during the pause
         yield progress.pause()
 
 
 def look_once(backend: Backend, wait: Wait, log: Log) -> Flow[tuple[Run | None, Wait]]:
-    """Take the first step of a wait.
+    """Poll once, as the first step of a wait.
 
-    It takes some seconds at most, as a task that is about to leave its worker should.
+    It takes a few seconds at most, because the task is about to leave its worker.
 
+    :param wait: what to wait for, and how.
     :param log: gets a line with the run's status or with the failure.
-    :return: the run, or ``None`` if there was no answer but may be one later; and the rest of the
-        wait, if it is not over.
-    :raises RunTimeout: when the deadline has passed.
-    :raises RunsError: when waiting on makes no sense.
+    :return: the run, or ``None`` after a transient failure; and what remains of the wait.
+    :raises RunTimeout: when the wait times out.
+    :raises RunsError: when it is no use to keep waiting.
     """
-    wait = _settled(backend, wait)
+    wait = _with_cancel_action(backend, wait)
     progress = Progress(backend, wait, log)
     until = min(wait.deadline, time.time() + FIRST_LOOK)
     run = yield from _look(backend, progress, until)
     if not (run and wait.is_over(run)):
         progress.pause()
-    return _whole(run) if run else None, progress.remaining()
+    return _full_run(run) if run else None, progress.remaining()
 
 
-def _settled(backend: Backend, wait: Wait) -> Wait:
-    """Return the wait with the connection's cancel action, if it is to cancel and has none."""
+def _with_cancel_action(backend: Backend, wait: Wait) -> Wait:
+    """Return the wait with the connection's cancel action, if it needs one and has none."""
     if not wait.cancel:
         return wait
     return replace(wait, cancel_action=backend.cancel_action(wait.cancel_action))
@@ -95,5 +97,5 @@ def _look(
     return run
 
 
-def _whole(run: Run | Glimpse) -> Run:
+def _full_run(run: Run | Glimpse) -> Run:
     return run if isinstance(run, Run) else run.read()

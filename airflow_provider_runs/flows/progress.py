@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress"]
 
-#: Seconds without a single answer after which a wait gives up although its deadline is far.
+#: Seconds without a single answer after which a wait fails, however far its deadline is.
 OUTAGE_TOLERANCE = 900.0
 
 
 class Progress:
-    """What a wait has seen so far."""
+    """What a wait has seen so far.
+
+    :param backend: of the run's connection.
+    :param wait: what to wait for, and how.
+    :param log: gets a line when the run's status changes and when polling begins to fail.
+    """
 
     def __init__(self, backend: Backend, wait: Wait, log: Log) -> None:
         self.backend = backend
@@ -34,8 +39,8 @@ class Progress:
         self.log = log
         self.status = RunStatus.of(wait.seen) if wait.seen else None
         self.asked_at = wait.asked_at
-        # Of the looks since it was read whole only the words are kept: the bodies of thousands of
-        # runs would keep Python's garbage collector busy.
+        # The run as it was last read in full. Later polls only keep its status: the bodies of
+        # thousands of runs would keep Python's garbage collector busy.
         self.run: Run | None = None
         self.raw_status: str | None = None
         self.poll_after = 0.0
@@ -47,16 +52,19 @@ class Progress:
 
     @property
     def asking(self) -> bool:
-        """Whether the server has yet to agree to cancel the run."""
+        """Whether the run is to be cancelled and the server has not accepted that yet."""
         return self.wait.cancel and self.asked_at is None
 
     def remaining(self) -> Wait:
-        """Return what is left of the wait."""
+        """Return what remains of the wait."""
         seen = self.status.value if self.status else None
         return replace(self.wait, asked_at=self.asked_at, seen=seen)
 
     def saw(self, run: Run | Glimpse) -> None:
-        """Take in the run as it is now."""
+        """Record the run as it is now, and log a change of its status.
+
+        :param run: the answer to a poll or a cancel.
+        """
         if run.is_final and self.asked_at is not None:
             metrics.cancelled(run.status, time.time() - self.asked_at)
         before, self.status = self.status, run.status
@@ -77,16 +85,17 @@ class Progress:
         )
         if not run.status.is_known:
             self.log.warning(
-                "%r is no status known here. It is taken as not final, and the wait goes on",
+                "This provider does not know the status %r. It counts as not final: still waiting",
                 run.raw_status,
             )
         if run.status is RunStatus.CANCELLING:
-            self.pauses = self.wait.pauses()  # it may end any moment: look often again
+            self.pauses = self.wait.pauses()  # it may end any moment: poll often again
 
     def missed(self, error: RunNotFound) -> Run:
-        """Take in that the run is not there; return it if that is how it was to end.
+        """Record that the server has no such run; return the run if a rollback explains that.
 
-        :raises RunNotFound: if it is not.
+        :param error: the server's answer.
+        :raises RunNotFound: if no rollback explains it.
         """
         if self.status is None:
             raise error
@@ -96,12 +105,13 @@ class Progress:
         raise error.adding(words).replacing(run=self.last_seen())
 
     def failed(self, error: RunsError) -> None:
-        """Take in that there is no answer now.
+        """Record that a poll or a cancel has failed, and log the first failure in a row.
 
-        :raises RunsError: the error itself, if there will be none later either.
+        :param error: how it failed.
+        :raises RunsError: the same error, if it is no use to keep waiting.
         """
         if isinstance(error, CancelRefused):
-            # The server answers, and may agree later: some refuse while a run starts.
+            # The server answers, and may accept later: some refuse while a run starts.
             self.failures, self.silent_since = 0, None
             self.refused = error.run
         else:
@@ -113,17 +123,17 @@ class Progress:
         if error.run and not self.status:
             self.status = RunStatus.of(error.run["status"])
         if self.error is None:
-            self.log.warning("%s The wait goes on.", error.message)
+            self.log.warning("%s Still waiting.", error.message)
         self.error = error
 
     def last_seen(self) -> JsonObject | None:
-        """Return the run as it was seen last, as plain JSON."""
+        """Return the run as it was last seen, as plain JSON; ``None`` if it never was."""
         if self.refused or self.status is None or self.raw_status is None:
             return self.refused
         return self._as_seen(self.status, self.raw_status).to_json()
 
     def _as_seen(self, status: RunStatus, raw_status: str) -> Run:
-        """Return the run as it was read last, in a status."""
+        """Return the run as it was last read in full, but with this status."""
         words = {"status": status, "raw_status": raw_status}
         if self.run:
             return self.run.model_copy(update=words)
@@ -131,9 +141,10 @@ class Progress:
         return Run.model_validate({**ids, **words})
 
     def pause(self) -> Sleep:
-        """Return the pause until the next look, which ends at the deadline at the latest.
+        """Return the pause until the next poll, which ends at the deadline at the latest.
 
-        :raises RunsError: when the deadline has passed.
+        :raises RunTimeout: when the deadline has passed.
+        :raises CancelRefused: when it has passed and the server's last answer was a refusal.
         """
         left = self.wait.deadline - time.time()
         if left <= 0:
@@ -172,5 +183,5 @@ def _state(run: JsonObject | None) -> str:
 
 def _advice(run: JsonObject | None) -> str:
     if run and run["status"] == RunStatus.CANCELLING:
-        return "The cancel was accepted but has not taken effect: look at the run on the server."
-    return "It may go on and cost money: cancel it, or give it a longer timeout."
+        return "The cancel was accepted but has not taken effect: check the run on the server."
+    return "It may keep running and cost money: cancel it, or set a longer timeout."

@@ -1,7 +1,8 @@
 """The steps of a flow: what it yields, and what it is sent back.
 
-A flow is a generator that does no I/O. It yields steps and is driven by ``transport.drivers``,
-blocking or for asyncio, or by ``polling.poller``, so what it says exists once for all of them.
+A flow is a generator that does no I/O. It yields steps, and a driver carries them out: the blocking
+one or the one for asyncio in ``transport.drivers``, or ``polling.poller``. So its logic exists only
+once for all of them.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ __all__ = ["LAST_LOOK", "Flow", "Log", "Look", "Reply", "Send", "Sleep", "Step",
 
 T = TypeVar("T")
 
-#: Seconds that a request may take at least, also right at the deadline: a wait looks once more
-#: when its time is up, and that look must be able to succeed.
+#: Seconds that each request may take at least, even right at the deadline: a wait polls once more
+#: when its time is up, and that poll must be able to succeed.
 LAST_LOOK = 2.0
 
 
@@ -34,8 +35,8 @@ class Send:
     """Send a request; an ``Answer`` comes back, or an ``httpx.RequestError`` is thrown.
 
     :param request: the request; its timeouts are in its extensions.
-    :param until: when the whole answer must be there, in epoch seconds.
-    :param credential: whose token it carries, if it carries one.
+    :param until: when the complete answer must be there, in epoch seconds.
+    :param credential: the credential whose token it carries, if any.
     """
 
     request: httpx.Request
@@ -45,18 +46,21 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Sleep for a number of seconds; nothing comes back."""
+    """Sleep; nothing comes back.
+
+    :param seconds: for how long, in seconds.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Look at a run; a ``Glimpse`` comes back, or a ``RunsError`` is thrown.
+    """Poll a run; a ``Glimpse`` comes back, or a ``RunsError`` is thrown.
 
-    By itself it is ``calls.glimpse_run``. A poller may let several waits share one.
+    A driver does what ``calls.glimpse_run`` does. A poller may let several waits share one request.
 
-    :param backend: whose run it is.
+    :param backend: of the run's connection.
     :param ref: the run.
     :param deadline: when to stop trying, in epoch seconds.
     """
@@ -72,16 +76,16 @@ Flow = Generator[Step, Reply, T]
 
 
 def advance(flow: Flow[T], reply: Reply | Exception) -> Step:
-    """Hand a flow what came of its last step, and return its next one.
+    """Send a flow the reply to its last step, and return its next step.
 
-    :param reply: ``None`` also to start it; an exception is thrown into it.
-    :raises StopIteration: when it has ended, with what it returns.
+    :param reply: the reply; ``None`` to start the flow. An exception is thrown into it.
+    :raises StopIteration: when the flow has ended; it holds what the flow returned.
     """
     return flow.throw(reply) if isinstance(reply, Exception) else flow.send(reply)
 
 
 class Log(Protocol):
-    """The part of a logger that is used here; the standard library's and Airflow's both fit."""
+    """The part of a logger that is used here; the standard library's and Airflow's both have it."""
 
     def info(self, event: str, /, *args: object) -> object: ...  # noqa: D102
     def warning(self, event: str, /, *args: object) -> object: ...  # noqa: D102

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Wait"]
 
-#: Seconds of the first pause; from there the pauses grow by a factor to the poll interval.
+#: Seconds of the first pause, and the factor by which pauses grow up to the poll interval.
 FIRST_INTERVAL = 1.0
 GROWTH = 1.5
-#: Seconds between two looks at the most, where nobody says.
+#: The default poll interval, in seconds.
 POLL_INTERVAL = 5.0
 
 
@@ -29,20 +29,20 @@ POLL_INTERVAL = 5.0
 class Wait:
     """What to wait for, and how.
 
-    Times are wall-clock epoch seconds, set once when the wait begins: a monotonic clock starts
-    anew with every triggerer, and would give a wait its whole time again at each restart.
+    Times are wall-clock epoch seconds, set once when the wait begins. A monotonic clock restarts
+    with every triggerer, so each restart would give the wait its whole time again.
 
     :param ref: the run.
     :param started_at: when the wait began, in epoch seconds.
     :param deadline: when it must end, in epoch seconds.
-    :param poll_interval: longest pause between two looks, in seconds.
-    :param first_interval: the first pause, in seconds; by default one second, or less.
+    :param poll_interval: longest pause between two polls, in seconds.
+    :param first_interval: the first pause, in seconds; by default one second, or the poll interval
+        if that is shorter.
     :param stop_on_requires_action: end the wait also when the run waits for its caller.
-    :param cancel: ask for the run to be cancelled first, until the server has agreed.
-    :param cancel_action: how the run is to be cancelled, or was; by default as the connection
-        says.
-    :param asked_at: when the server agreed to cancel the run, in epoch seconds, if it did.
-    :param seen: the status that is known, and was logged, already.
+    :param cancel: first cancel the run, and ask again until the server accepts that.
+    :param cancel_action: how the run is cancelled; by default as the connection says.
+    :param asked_at: when the server accepted the cancel, in epoch seconds; ``None`` if it has not.
+    :param seen: the run's last status, if it is known and has been logged.
     :raises RunsConfigError: if the poll interval is not more than zero.
     """
 
@@ -68,28 +68,29 @@ class Wait:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wait:
-        """Return the wait that ``to_json`` gave.
+        """Return the wait from its JSON.
 
-        :param data: its fields, of which ``run_id`` and ``deadline`` must be there: triggers that
-            were stored by version 0.1.0 have the same ones.
-        :raises TypeError: if one of these is missing, or there is one that no wait has.
+        :param data: what ``to_json`` returned; ``run_id`` and ``deadline`` are required. Triggers
+            stored by version 0.1.0 have the same fields.
+        :raises TypeError: if a required field is missing, or a field is unknown.
         """
         own = {"started_at": time.time(), "poll_interval": POLL_INTERVAL, **data}
         if not own.get("run_id"):
-            raise TypeError("a wait names its run_id")
+            raise TypeError("a wait needs a run_id")
         if own["started_at"] is None:
             own["started_at"] = time.time()
         return cls(RunRef(own.pop("run_id"), own.pop("thread_id", None)), **own)
 
     def is_over(self, run: Run | Glimpse) -> bool:
-        """Return whether a run in this state is what is waited for."""
+        """Return whether the wait ends with a run in this state."""
         return run.status.may_end_wait if self.stop_on_requires_action else run.is_final
 
     def pauses(self) -> Iterator[float]:
-        """Yield the pauses, in seconds: growing to the poll interval, each a little shortened.
+        """Yield the pauses between polls, in seconds: jittered, and growing to the poll interval.
 
-        The jitter keeps many waits that began together from asking together for ever. Pauses whose
-        first one is as long as the interval are all of that length.
+        The jitter shortens each pause a little, so that waits that began together do not poll
+        together for ever. If the first pause equals the poll interval, all pauses have exactly that
+        length.
         """
         while self.first_interval == self.poll_interval:
             yield self.poll_interval

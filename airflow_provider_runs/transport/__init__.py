@@ -1,4 +1,4 @@
-"""Where bytes move: the drivers of a flow, the HTTP clients they send with, and Entra ID tokens."""
+"""Where bytes move: the drivers of a flow, the HTTP clients that they use, and Entra ID tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport on aiohttp, which takes a fraction of the CPU time: the optional extra ``fast``.
+"""A transport based on aiohttp, which takes much less CPU time: the optional extra ``fast``.
 
 Source: https://github.com/karpetrosyan/httpx-aiohttp.
 """
@@ -13,16 +13,17 @@ __all__ = ["FastTransport"]
 
 
 class FastTransport(AiohttpTransport):
-    """Sends through aiohttp, and gives all of its errors the names that httpx has for them."""
+    """Sends requests through aiohttp, and maps all of its errors to those of httpx."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
 
-        :raises httpx.TransportError: if no answer begins.
+        :return: the response, whose body may still be arriving.
+        :raises httpx.TransportError: if no answer begins to arrive.
         """
         try:
             return await super().handle_async_request(request)
-        except httpx.ConnectTimeout as error:  # it takes all trouble with a connection for one
+        except httpx.ConnectTimeout as error:  # httpx-aiohttp raises it for all connection errors
             if isinstance(error.__cause__, TimeoutError):
                 raise
             if isinstance(error.__cause__, aiohttp.ClientConnectorError):

@@ -1,8 +1,8 @@
-"""The last call: cancelling a run while the process that watches it is being ended.
+"""Cancelling a run while its process is being terminated.
 
 A signal handler interrupts the main thread wherever it is, perhaps inside the HTTP client or while
-it talks to Airflow's supervisor, and either may hold a lock. So the cancel goes through a thread
-and a client of its own, with settings read beforehand, and is waited for no longer than bearable.
+it talks to Airflow's supervisor, and either may hold a lock. So the cancel has a thread and an HTTP
+client of its own, uses settings that were read beforehand, and has a short time limit.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.steps import Log
     from airflow_provider_runs.models import RunRef
 
-__all__ = ["LAST_CALL", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
+__all__ = ["CANCEL_TIMEOUT", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
 
-#: Seconds for the cancel and as many to look at the run after a refusal. Airflow sends SIGKILL
-#: five seconds after SIGTERM (its Task SDK has the number built in).
-LAST_CALL = 2.0
+#: Seconds for the cancel, and as many again to fetch the run after a refusal. Airflow sends SIGKILL
+#: five seconds after SIGTERM (that number is built into its Task SDK).
+CANCEL_TIMEOUT = 2.0
 
 
 def cancel_before_exit(backend: Backend, ref: RunRef, log: Log) -> None:
-    """Cancel a run in at most some four seconds; log how it went, and raise nothing.
+    """Cancel a run within about four seconds, log the result, and raise nothing.
 
-    :param backend: made beforehand: there is no time to look up a connection now.
+    :param backend: of the run's connection; made beforehand, as there is no time to look it up.
+    :param ref: the run.
     :param log: gets one line.
     """
     said: list[str] = []
@@ -44,25 +45,28 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log) -> None:
     def call() -> None:
         try:
             with make_client(backend) as http:
-                run = drive(cancel_run(backend, ref, deadline=time.time() + LAST_CALL), http)
-        except Exception as error:  # noqa: BLE001 - the task is ending with an error of its own
-            said.append(f"Could not cancel {ref} before exit; it may go on. {error}")
+                run = drive(cancel_run(backend, ref, deadline=time.time() + CANCEL_TIMEOUT), http)
+        except Exception as error:  # noqa: BLE001 - the task already ends with another error
+            said.append(f"Could not cancel {ref} before exit; it may still be running. {error}")
         else:
             said.append(f"Cancelled {ref} before exit: it is {run.status.value}")
 
     thread = threading.Thread(target=call, daemon=True, name="cancel-run-before-exit")
     thread.start()
-    thread.join(2 * LAST_CALL)
-    log.warning("%s", said[0] if said else f"Cancelling {ref} before exit has got no answer yet")
+    thread.join(2 * CANCEL_TIMEOUT)
+    log.warning("%s", said[0] if said else f"The cancel of {ref} before exit has no answer yet")
 
 
 @contextmanager
 def cancel_on_sigterm(backend: Backend, ref: RunRef, log: Log) -> Iterator[Callable[[], None]]:
     """Cancel a run when this process gets SIGTERM within the block.
 
-    Yields what does it, for the other ways out.
+    Yields the function that cancels, for other ways to leave the block.
 
-    :raises RunsConfigError: if the run cannot be cancelled because of its ids; before the block.
+    :param backend: of the run's connection.
+    :param ref: the run.
+    :param log: gets one line about each cancel.
+    :raises RunsConfigError: if an id is not valid; raised before the block begins.
     """
     backend.cancel(ref)
 
@@ -75,9 +79,11 @@ def cancel_on_sigterm(backend: Backend, ref: RunRef, log: Log) -> Iterator[Calla
 
 @contextmanager
 def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` when this process gets SIGTERM within the block, then whoever was to be called.
+    """Call ``act`` when this process gets SIGTERM within the block, then the handler set before.
 
-    Outside the main thread, where Python handles no signals, the block runs without it.
+    Python handles signals in the main thread only. In another thread the block runs unchanged.
+
+    :param act: what to call.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -91,7 +97,7 @@ def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
         elif before == signal.SIG_DFL:
             signal.raise_signal(signum)
 
-    # None stands for a handler that was not set from Python, and cannot be set again from it.
+    # None means a handler that was not set from Python. Python cannot set it again.
     before = signal.signal(signal.SIGTERM, handle) or signal.SIG_DFL
     _replaced.append(before)
     try:

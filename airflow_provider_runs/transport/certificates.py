@@ -17,8 +17,9 @@ __all__ = ["ssl_context"]
 
 
 def ssl_context(settings: Settings) -> ssl.SSLContext:
-    """Return the TLS context; slow (tens of milliseconds), as it reads certificates.
+    """Return the TLS context of a connection. This is slow (tens of ms): it reads certificates.
 
+    :param settings: the connection's settings.
     :raises RunsConfigError: if the CA bundle cannot be read.
     """
     bundle = settings.options.ca_bundle
@@ -36,6 +37,6 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
             problem = f"has a CA bundle {bundle!r} that cannot be read: {error}"
             raise unusable(settings.conn_id, problem) from error
     if settings.base_url.startswith("http:"):
-        # Trusts nobody, and needs to trust nobody: no certificate is ever seen over http.
+        # It trusts no certificate, and need not: http has none.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.create_ssl_context()

@@ -1,4 +1,4 @@
-"""The HTTP clients: one of a hook, blocking, and one that an event loop's users share."""
+"""The HTTP clients: a blocking one for each hook, and one that all users of an event loop share."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedClient", "make_client", "shared_client", "shared_clients"]
 
-#: Connections to one server, and seconds for which an idle one is kept: for longer than between two
-#: polls. A pool looks at every connection it holds for each request, so more of them make each
-#: request slower.
+#: Connections to one server, and seconds for which an idle one is kept: longer than the pause
+#: between two polls. For each request a pool looks through all of its connections, so a larger pool
+#: makes each request slower.
 LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
-#: Seconds for which a server that was asked too much is left alone where it names none.
-TOO_MANY = 1.0
+#: Seconds to wait after a 429 without ``Retry-After``.
+DEFAULT_RETRY_AFTER = 1.0
 
 
 class SharedClient(httpx.AsyncClient):
-    """A client that remembers for all its users how long its server wants to be left alone.
+    """A client that applies the server's ``Retry-After`` to all of its users.
 
-    :param direct: the transport of all requests; by default as the environment's proxies say.
-    :param options: of the client.
+    :param direct: the transport for all requests; by default httpx chooses one, by the proxies in
+        the environment.
+    :param options: for ``httpx.AsyncClient``.
     """
 
     quiet_until = 0.0  # epoch seconds
@@ -49,37 +50,43 @@ class SharedClient(httpx.AsyncClient):
         self._direct = direct
 
     async def begin(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send a request and return its answer, whose body may still be coming.
+        """Send a request.
 
-        :raises httpx.RequestError: if no answer begins.
+        :param auth: what puts a token into the request, if anything.
+        :return: the response, whose body may still be arriving.
+        :raises httpx.RequestError: if no answer begins to arrive.
         """
         if self.is_closed:
-            raise httpx.ConnectError("the connection was changed meanwhile")
+            raise httpx.ConnectError("the connection was changed in the meantime")
         if auth or self._direct is None:
             return await self.send(request, stream=True, follow_redirects=False, auth=auth)
-        # A third of the time of `send` goes into what these requests have no use for: cookies.
+        # `send` spends a third of its time on cookies, which these requests do not use.
         return await self._direct.handle_async_request(request)
 
     async def pause(self, until: float) -> None:
-        """Sleep until the server may be asked again, but let a request be sent by ``until``."""
+        """Sleep until the server may be asked again, but leave time for a last request.
+
+        :param until: when the answer to that request must be there, in epoch seconds.
+        """
         pause = min(self.quiet_until, until - LAST_LOOK) - time.time()
         if pause > 0:
             await asyncio.sleep(pause)
 
     def take_note(self, answer: Answer) -> None:
-        """Take in what an answer says of the server's load."""
+        """Note how long the server asks its clients to wait, if it does."""
         if answer.status_code not in {429, 503}:
             return
         seconds = retry_after(answer)
         if seconds is None and answer.status_code == 429:
-            seconds = TOO_MANY
+            seconds = DEFAULT_RETRY_AFTER
         self.quiet_until = max(self.quiet_until, time.time() + (seconds or 0.0))
 
 
 def make_client(backend: Backend) -> httpx.Client:
-    """Return a client for a connection, with its base URL and key; whoever makes it closes it.
+    """Return a blocking client with a connection's base URL and key. The caller closes it.
 
-    :raises RunsConfigError: if its CA bundle or proxy cannot be used.
+    :param backend: of the connection.
+    :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
     """
     settings = backend.settings
     with _explained(settings):
@@ -96,11 +103,11 @@ def make_client(backend: Backend) -> httpx.Client:
 
 
 async def _make(settings: Settings) -> SharedClient:
-    # Certificates, and aiohttp, take tens of milliseconds to load: too long for an event loop.
+    # Loading certificates, or aiohttp, takes tens of milliseconds: too long for an event loop.
     context = await asyncio.to_thread(ssl_context, settings)
     fast = await asyncio.to_thread(_fast_transport)
     if not settings.options.proxy and getproxies().keys() - {"no"}:
-        # Which of the environment's proxies serves a host is httpx's to know.
+        # httpx decides which of the environment's proxies serves a host.
         return SharedClient(verify=context, limits=LIMITS)
     if fast and not settings.options.proxy:
         return SharedClient(fast(verify=context, limits=LIMITS))
@@ -125,13 +132,13 @@ def _explained(settings: Settings) -> Iterator[None]:
         yield
     except ImportError as error:
         raise RunsConfigError(
-            f"Connection {settings.conn_id!r} has a SOCKS proxy, which needs another package: "
-            f"pip install 'httpx[socks]'. ({error})",
+            f"Connection {settings.conn_id!r} has a SOCKS proxy, which needs a package that is not "
+            f"installed: pip install 'httpx[socks]'. ({error})",
             conn_id=settings.conn_id,
         ) from error
     except ValueError as error:
         raise RunsConfigError(
-            f"Connection {settings.conn_id!r} has a proxy that this httpx cannot use: {error}",
+            f"Connection {settings.conn_id!r} has a proxy that httpx cannot use: {error}",
             conn_id=settings.conn_id,
         ) from error
 
@@ -145,17 +152,18 @@ _clients = Leases(_close)
 
 
 def shared_clients() -> list[SharedClient]:
-    """Return the clients that are open on this event loop; for tests and for the curious."""
+    """Return the clients that are open on this event loop, for tests and debugging."""
     return [client.result() for client in _clients.lent() if client.done()]
 
 
 @asynccontextmanager
 async def shared_client(settings: Settings) -> AsyncIterator[SharedClient]:
-    """Lend the client that this event loop has for a connection; the last one out closes it.
+    """Lend the client that this event loop has for a connection; its last user closes it.
 
+    :param settings: the connection's settings.
     :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
     """
-    # The client holds no key: that goes with each request, so a new key needs no new client.
+    # The client holds no key: each request carries it, so a new key needs no new client.
     name = (
         settings.conn_id,
         settings.base_url,
@@ -163,6 +171,7 @@ async def shared_client(settings: Settings) -> AsyncIterator[SharedClient]:
         settings.options.ca_bundle,
         settings.options.proxy,
     )
-    # A task, so that two who come at once wait for one client, and neither's end ends it.
+    # A task, so that two users who come at once wait for one client, and neither of them, when it
+    # is cancelled, cancels the client of the other.
     async with _clients.lend(name, lambda: asyncio.create_task(_make(settings))) as client:
         yield await asyncio.shield(client)

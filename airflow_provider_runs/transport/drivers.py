@@ -26,13 +26,15 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-#: Bytes that an answer may have; a run has some kilobytes.
+#: The longest answer that is accepted, in bytes; a run has a few kilobytes.
 MAX_BODY = 32 * 1024 * 1024
 
 
 def drive(flow: Flow[T], client: httpx.Client) -> T:
     """Run a flow to its end, blocking.
 
+    :param client: sends its requests.
+    :return: what the flow returns.
     :raises RunsError: what the flow raises.
     """
     reply: Reply | Exception = None
@@ -44,7 +46,7 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
 
 
 def _take(step: Step, client: httpx.Client) -> Reply | Exception:
-    """Take a step of a flow; what goes wrong is for the flow to judge."""
+    """Carry out a step; an error is returned, for the flow to judge."""
     try:
         if isinstance(step, Send):
             return _exchange(step, client)
@@ -59,9 +61,11 @@ def _take(step: Step, client: httpx.Client) -> Reply | Exception:
 async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore | None = None) -> T:
     """Run a flow to its end without blocking the event loop.
 
-    A pause that the server asks one flow for holds up all others of the same client.
+    When the server asks one flow to wait, all other flows of the same client wait too.
 
-    :param slots: bounds how many requests of those who share it are on their way at once.
+    :param client: sends its requests.
+    :param slots: bounds the number of concurrent requests of all who share it.
+    :return: what the flow returns.
     :raises RunsError: what the flow raises.
     """
     reply: Reply | Exception = None
@@ -88,10 +92,10 @@ async def _atake(
 
 
 async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None) -> Answer:
-    """Send one request, and return its whole answer.
+    """Send one request, and return its complete answer.
 
-    :param slots: as of ``adrive``.
-    :raises httpx.RequestError: if no whole answer comes in time.
+    :param slots: as for ``adrive``.
+    :raises httpx.RequestError: if no complete answer arrives in time.
     """
     async with slots or nullcontext():
         return await _aexchange(step, client)
@@ -99,7 +103,7 @@ async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None
 
 def _exchange(step: Send, client: httpx.Client) -> Answer:
     content = bytearray()
-    # Never redirected: the key would go to whatever host the answer names.
+    # Redirects are not followed: the key would go to whatever host the answer names.
     response = client.send(
         step.request, stream=True, follow_redirects=False, auth=auth_of(step.credential)
     )
@@ -125,7 +129,7 @@ async def _aexchange(step: Send, client: SharedClient) -> Answer:
             finally:
                 await response.aclose()
     except TimeoutError as error:
-        raise httpx.ReadTimeout("the answer was still coming in") from error
+        raise httpx.ReadTimeout("the answer was still arriving") from error
     answer = _answer(step, response, content)
     client.take_note(answer)
     return answer
@@ -137,11 +141,11 @@ def _answer(step: Send, response: httpx.Response, content: bytearray) -> Answer:
 
 
 def _check(step: Send, content: bytearray) -> None:
-    """Stop an answer that drips in or never ends: httpx bounds each read, not all of them.
+    """Stop an answer that trickles in or never ends: httpx bounds each read, not their sum.
 
-    A blocking client cannot be stopped while headers drip in; there h11 bounds their size.
+    A blocking client cannot be stopped while headers trickle in; there h11 bounds their size.
     """
     if time.time() > step.until:
-        raise httpx.ReadTimeout("the answer was still coming in")
+        raise httpx.ReadTimeout("the answer was still arriving")
     if len(content) > MAX_BODY:
         raise httpx.RemoteProtocolError(f"the answer is longer than {MAX_BODY} bytes")

@@ -1,4 +1,4 @@
-"""Entra ID tokens: fetched with ``azure-identity``, kept for the process, renewed before they end.
+"""Entra ID tokens: fetched with ``azure-identity``, cached in the process, renewed before expiry.
 
 ``azure-identity`` is the optional extra ``azure``, imported when the first token is fetched.
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = ["auth_of"]
 
-#: Seconds before its end at which a token is renewed, and seconds between two tries at that.
+#: Seconds before its expiry at which a token is renewed, and seconds between two attempts.
 RENEW_BEFORE = 300.0
 RENEW_PAUSE = 30.0
-#: Identities whose tokens are kept at most; one that has to make room fetches anew.
+#: Identities whose tokens are cached at most; the least recently used one is dropped first.
 SOURCES = 64
 
 
 class _Entra(httpx.Auth):
-    """Puts a token into each request; one that the server refuses is renewed once.
+    """Puts a token into each request, and renews it once if the server refuses it.
 
-    :param wanted: whose tokens.
+    :param wanted: the identity whose tokens are used.
     """
 
     def __init__(self, wanted: EntraID) -> None:
@@ -53,54 +53,56 @@ class _Entra(httpx.Auth):
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send a request with a token, fetched if need be."""
+        """Send a request with a token, which is fetched if necessary."""
         token = self._source.token(self._wanted)
-        answer = yield _with(request, token)
+        answer = yield _with_token(request, token)
         if answer.status_code == 401:
-            yield _with(request, self._source.token(self._wanted, refused=token))
+            yield _with_token(request, self._source.token(self._wanted, refused=token))
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Do what ``sync_auth_flow`` does, for asyncio."""
         token = await self._source.atoken(self._wanted)
-        answer = yield _with(request, token)
+        answer = yield _with_token(request, token)
         if answer.status_code == 401:
-            yield _with(request, await self._source.atoken(self._wanted, refused=token))
+            yield _with_token(request, await self._source.atoken(self._wanted, refused=token))
 
 
-def _with(request: httpx.Request, token: str) -> httpx.Request:
+def _with_token(request: httpx.Request, token: str) -> httpx.Request:
     request.headers["Authorization"] = f"Bearer {token}"
     return request
 
 
 class _Service:
-    """What gives tokens, as a credential met it; what that raises does not tell.
+    """What one credential saw of the token service, since its exceptions do not tell.
 
-    The blocking credentials raise the same for a wrong secret and for a service that is down, the
-    default one for everything.
+    The blocking credentials raise the same for a wrong secret and for a service that is down. The
+    default credential raises the same for everything.
+
+    :param credential: the kind of credential, as the connection names it.
     """
 
     def __init__(self, credential: str) -> None:
         self._credential = credential
         self.asked = False
-        self.refuses = True  # also where a credential finds nothing to ask with
+        self.refuses = True  # also if a credential finds nothing to identify itself with
 
     def sent(self, request: Any) -> None:
-        """Take in that a request is sent."""
+        """Note that a request is sent."""
         if self._credential == "default" and "/metadata/identity/" in request.http_request.url:
-            return  # it only tries whether this is a machine of Azure's
+            return  # it only probes whether this machine is in Azure
         self.asked, self.refuses = True, False
 
     def answered(self, response: Any) -> None:
-        """Take in an answer."""
+        """Note how the service answers."""
         status = response.http_response.status_code
         self.refuses = 400 <= status < 500 and status not in {408, 410, 429}
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A fetch that brought no token."""
+    """A failed fetch of a token."""
 
     error: Exception
     service: _Service
@@ -121,17 +123,17 @@ class _Source:
         """Return a token, blocking while it is fetched.
 
         :param wanted: this identity.
-        :param refused: one that the server has refused.
-        :raises TokenUnavailable: if none can be had.
+        :param refused: a token that the server has refused.
+        :raises TokenUnavailable: if fetching one fails.
         :raises RunsConfigError: if ``azure-identity`` is missing or cannot use the settings.
         """
-        # No lock: a task that is killed amid a fetch cancels its run from another thread.
+        # No lock: a task that is killed during a fetch cancels its run from another thread.
         if self._is_due(refused):
             self._judge(self._fetch(wanted), wanted.settings, refused)
         return self._token
 
     async def atoken(self, wanted: EntraID, refused: str | None = None) -> str:
-        """Do what ``token`` does, for asyncio; those who come at once wait for one fetch."""
+        """Do what ``token`` does, for asyncio; concurrent callers share one fetch."""
         if self._is_due(refused):
             loop = asyncio.get_running_loop()
             task = self._fetching.get(loop)
@@ -145,7 +147,7 @@ class _Source:
         try:
             with _credential(wanted, service) as credential:
                 self._keep(credential.get_token(wanted.scope))
-        except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
+        except Exception as error:  # noqa: BLE001 - azure-identity raises many unrelated ones
             return _Failure(error, service)
         return None
 
@@ -154,7 +156,7 @@ class _Source:
         try:
             async with _acredential(wanted, service) as credential:
                 self._keep(await credential.get_token(wanted.scope))
-        except Exception as error:  # noqa: BLE001 - azure-identity's are of many trees
+        except Exception as error:  # noqa: BLE001 - azure-identity raises many unrelated ones
             return _Failure(error, service)
         return None
 
@@ -166,13 +168,13 @@ class _Source:
         self._renew_at = max(self._ends_at - RENEW_BEFORE, time.time() + RENEW_PAUSE)
 
     def _judge(self, failure: _Failure | None, settings: Settings, refused: str | None) -> None:
-        """Raise the error for a fetch that failed, unless the token at hand will do."""
+        """Raise the error for a fetch that failed, unless the old token is still valid."""
         if failure is None:
             return
         if time.time() < self._ends_at and self._token != refused:
-            self._renew_at = time.time() + RENEW_PAUSE  # the old one will do until then
+            self._renew_at = time.time() + RENEW_PAUSE  # use the old one until then
             return
-        # Not chained below: a service may have echoed the secret.
+        # Not chained below: the service may have echoed the secret.
         error, service = failure.error, failure.service
         words = settings.scrub(" ".join((getattr(error, "message", "") or str(error)).split()))
         if isinstance(error, RunsConfigError):
@@ -185,16 +187,16 @@ class _Source:
                 f"cannot use: {words}",
                 conn_id=settings.conn_id,
             )
-        # A credential that has worked before is hardly wrong: its service has a problem.
+        # A credential that has worked before is probably right: its service has a problem.
         raise TokenUnavailable(
             f"{type(error).__name__}: {words}", refused=service.refuses and not self._token
         )
 
 
 class _Sources:
-    """The sources of all identities of the process: the most recently used ones.
+    """The token sources of the identities that this process used most recently.
 
-    They are told apart by a digest, so that no secret stays in the name of one.
+    The keys are digests, so that no secret is kept in one.
     """
 
     def __init__(self) -> None:
@@ -202,7 +204,7 @@ class _Sources:
         self._salt = token_bytes(32)
 
     def of(self, wanted: EntraID) -> _Source:
-        """Return the source of a connection's identity."""
+        """Return the token source of a connection's identity."""
         settings, options = wanted.settings, wanted.settings.options
         identity = [
             *(wanted.kind, wanted.tenant_id, wanted.client_id, wanted.authority, wanted.scope),
@@ -223,7 +225,7 @@ _auths: WeakKeyDictionary[EntraID, _Entra] = WeakKeyDictionary()
 def auth_of(credential: EntraID | None) -> httpx.Auth | None:
     """Return what puts a credential's token into requests; ``None`` without a credential.
 
-    :param credential: as a backend names it; it has one for all of its requests.
+    :param credential: ``Backend.credential``, the same object for all requests of a backend.
     """
     if credential is None:
         return None
@@ -237,12 +239,12 @@ def auth_of(credential: EntraID | None) -> httpx.Auth | None:
 async def _acredential(wanted: EntraID, service: _Service) -> AsyncIterator[Any]:
     """Lend a credential for asyncio; see ``_credential``."""
     settings, options = wanted.settings, wanted.settings.options
-    # These take half a second to import, which is too long for an event loop.
+    # Importing these takes half a second: too long for an event loop.
     aiohttp: Any = await asyncio.to_thread(import_module, "aiohttp")
     transports: Any = await asyncio.to_thread(import_module, "azure.core.pipeline.transport")
     verify: Any = options.verify
     if verify and options.ca_bundle:
-        # Azure's own transport would read it on the event loop, and no folder.
+        # Azure's own transport would read it on the event loop, and cannot read a folder.
         verify = await asyncio.to_thread(ssl_context, settings)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=verify),
@@ -266,11 +268,11 @@ def _limits(settings: Settings) -> dict[str, float]:
 def _credential(
     wanted: EntraID, service: _Service, package: str = "azure.identity", **more: Any
 ) -> Any:
-    """Return a credential of ``azure-identity``, a context manager.
+    """Return a credential of ``azure-identity``, which is a context manager.
 
-    :param service: is told what is sent and what comes back.
-    :param package: where its class is.
-    :param more: for the class.
+    :param service: is told of each request and each answer.
+    :param package: the package of its class.
+    :param more: further parameters of the class.
     :raises ImportError: if the package is missing.
     """
     identity: Any = import_module(package)
@@ -278,7 +280,7 @@ def _credential(
     tenant, client = wanted.tenant_id, wanted.client_id
     common: dict[str, Any] = {
         "connection_verify": options.verify and (options.ca_bundle or True),
-        "retry_total": 0,  # the call itself is tried again
+        "retry_total": 0,  # the call that needs the token is retried instead
         "raw_request_hook": service.sent,
         "raw_response_hook": service.answered,
         **_limits(settings),
@@ -287,7 +289,8 @@ def _credential(
     if options.proxy:
         common["proxies"] = {"http": options.proxy, "https": options.proxy}
     if wanted.authority:
-        # Another cloud's: the public one, which is asked by default, does not know it.
+        # An authority of another cloud: by default the public cloud is asked, which does not
+        # know it.
         common |= {"authority": wanted.authority, "disable_instance_discovery": True}
     match wanted.kind:
         case "client_secret":
@@ -305,7 +308,7 @@ def _credential(
 
 def _missing_extra(settings: Settings, error: ImportError) -> RunsConfigError:
     return RunsConfigError(
-        f"Connection {settings.conn_id!r} fetches Entra ID tokens, which needs another package: "
-        f"pip install 'airflow-provider-runs[azure]'. ({error})",
+        f"Connection {settings.conn_id!r} uses Entra ID tokens, which need packages that are not "
+        f"installed: pip install azure-identity aiohttp (the extra 'azure'). ({error})",
         conn_id=settings.conn_id,
     )

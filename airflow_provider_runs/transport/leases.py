@@ -1,4 +1,4 @@
-"""What the coroutines of one event loop share: made for the first user, closed after the last."""
+"""Objects that the users of an event loop share: made for the first one, closed by the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class _Lease(Generic[T]):
-    """A thing, and how many use it."""
+    """A shared object, and how many use it."""
 
     def __init__(self, thing: T) -> None:
         self.thing = thing
@@ -25,9 +25,9 @@ class _Lease(Generic[T]):
 
 
 class Leases(Generic[T]):
-    """Things that are lent, by event loop and name.
+    """Shared objects, by event loop and name.
 
-    :param close: closes a thing that nobody uses any more.
+    :param close: closes an object that nobody uses any more.
     """
 
     def __init__(self, close: Callable[[T], Awaitable[None]]) -> None:
@@ -37,15 +37,15 @@ class Leases(Generic[T]):
         )
 
     def lend(self, name: Hashable, make: Callable[[], T]) -> AbstractAsyncContextManager[T]:
-        """Lend the thing of a name for a block.
+        """Lend the object of this name for a block; its last user closes it.
 
-        :param name: what tells it from the others of this event loop.
+        :param name: what distinguishes it from the others of this event loop.
         :param make: makes it, if nobody uses it yet.
         """
         return _Loan(self, name, make)
 
     def lent(self) -> list[T]:
-        """Return what is lent on this event loop now."""
+        """Return the objects that are in use on this event loop."""
         return [lease.thing for lease in self.leases().values()]
 
     def leases(self) -> dict[Hashable, _Lease[T]]:
@@ -53,12 +53,12 @@ class Leases(Generic[T]):
         return self._lent.setdefault(asyncio.get_running_loop(), {})
 
     async def close(self, thing: T) -> None:
-        """Close a thing that nobody uses any more."""
+        """Close an object that nobody uses any more."""
         await self._close(thing)
 
 
 class _Loan(Generic[T]):
-    """The use of a thing for a block; thousands last for hours, so it is no generator."""
+    """The use of an object in a block. Thousands last for hours, so it is not a generator."""
 
     __slots__ = ("_lease", "_leases", "_make", "_name")
 

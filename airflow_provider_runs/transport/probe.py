@@ -1,4 +1,4 @@
-"""Whether a connection works: what the Test button of its form asks."""
+"""The test of a connection, for the Test button of its form."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["probe_in_time"]
 
-#: Seconds that the Test button of the connection form may take: it blocks a web server's thread.
+#: Seconds that the test may take: it blocks a thread of the web server.
 TEST_BUDGET = 5.0
 
 
 def probe_in_time(backend: Backend) -> tuple[bool, str]:
-    """Make the cheap call that needs the key, in a few seconds.
+    """Make one cheap call that needs the key. It takes a few seconds at most.
 
-    :return: whether it succeeded, and words that say what to do if not.
+    :param backend: of the connection to test.
+    :return: whether it succeeded, and a text that says what to do if it did not.
     """
     settings = backend.settings
     timeout = min(settings.options.timeout, TEST_BUDGET)
     hurried = type(backend)(settings.with_options(timeout=timeout, max_retries=0))
-    # Of a web server's thread that waits here. A server whose answer drips in can hold up a
-    # blocking client for longer than any timeout says; then the answer is not waited for.
+    # In a thread of its own, as the web server's thread waits here: a server whose answer trickles
+    # in can block the client for longer than any timeout, and then this gives up on the answer.
     end: list[tuple[bool, str]] = []
     thread = threading.Thread(target=lambda: end.append(_probe(hurried)), daemon=True)
     thread.start()
     thread.join(TEST_BUDGET + 2)
-    late = f"{settings.base_url} has not answered in {TEST_BUDGET + 2:.0f} s. Check that it is up."
+    late = f"{settings.base_url} timed out after {TEST_BUDGET + 2:.0f} s. Check that it is up."
     return end[0] if end else (False, late)
 
 
@@ -43,4 +44,4 @@ def _probe(backend: Backend) -> tuple[bool, str]:
             drive(calls.probe(backend), http)
     except RunsError as error:
         return False, error.message
-    return True, f"Connected to {backend.settings.base_url}, and the key is good."
+    return True, f"Connected to {backend.settings.base_url}, and the key is valid."

@@ -44,7 +44,9 @@ def test_a_key_may_come_in_a_header_of_ones_own(start, call, connect):
 def test_a_wrong_key_is_refused_and_not_shown(server, start, call, connect, method, header):
     run = start()
     connect(password="key-of-nobody", key_header=header)
-    with pytest.raises(RunsAuthError, match="Put a key into the connection's password") as caught:
+    with pytest.raises(
+        RunsAuthError, match="Put a key that is allowed to do this into the connection's password"
+    ) as caught:
         call(method, *ids(run))
     assert caught.value.status_code == 401
     assert "key-of-nobody" not in str(caught.value)
@@ -91,5 +93,5 @@ def test_the_test_button_knows_a_good_key_from_a_wrong_one(server, call, connect
     connect(password="key-of-nobody", key_header=header)
     ok, words = call("test_connection")
     assert not ok
-    assert "Put a key into the connection's password" in words
+    assert "Put a key that is allowed to do this into the connection's password" in words
     assert "key-of-nobody" not in words

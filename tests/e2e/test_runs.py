@@ -160,7 +160,7 @@ def test_the_connection_can_be_tested_in_the_api_server(
     run_server.fault(Fault(status=401))
     ok, words = airflow.test_connection("typed_in", "runs_assistants", **fields)
     assert not ok
-    assert "Put a key into the connection's password" in words
+    assert "Put a key that is allowed to do this into the connection's password" in words
     assert "sk-typed-in" not in words
 
 

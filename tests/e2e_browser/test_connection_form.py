@@ -62,7 +62,7 @@ def test_what_is_typed_is_stored_and_works(
 
     _check_stored(airflow, case, case.shown)
     ok, words = connections.test(case.conn_id)
-    assert (ok, words) == (True, f"Connected to {case.host}, and the key is good.")
+    assert (ok, words) == (True, f"Connected to {case.host}, and the key is valid.")
     _check_call(case, proxy)
 
 

@@ -22,7 +22,7 @@ def test_a_wrong_key_is_called_one(stored_direct: Case, connections: ConnectionL
     assert not ok
     assert stored_direct.host in words
     assert ": 401" in words
-    assert "Put a key into the connection's password that may do this." in words
+    assert "Put a key that is allowed to do this into the connection's password." in words
     assert [secret for secret in SECRETS if secret in words] == []
 
 

@@ -82,7 +82,7 @@ def test_a_cancel_that_fails_is_logged_and_hides_nothing(server, run, leave, cap
     server.fault(Fault(status=403), times=None)
     with pytest.raises(ValueError, match="the real failure"):
         leave(run, ValueError("the real failure"))
-    assert "it may go on" in "".join(capfd.readouterr())
+    assert "it may still be running" in "".join(capfd.readouterr())
 
 
 def test_a_bad_id_shows_before_the_block(server, leave):

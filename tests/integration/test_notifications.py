@@ -90,7 +90,7 @@ def test_a_refused_key_is_logged(server, notify, capfd):
     run = server.create_run()
     server.fault(Fault(status=401), times=None)
     notify(run_id=run["id"], thread_id=run["thread_id"])
-    assert "Put a key into the connection" in "".join(capfd.readouterr())
+    assert "Put a key that is allowed to do this into the connection" in "".join(capfd.readouterr())
 
 
 def test_a_senseless_parameter_is_an_error_in_the_dag_file():

@@ -175,7 +175,9 @@ def test_a_run_that_vanishes_after_an_interrupt_is_missing(player, langgraph, an
 
 @pytest.mark.parametrize("body", [b"Run not found", b"", {}, {"detail": "Not Found"}])
 def test_a_landmark_tells_a_missing_run_where_the_body_does_not(player, langgraph, answer, body):
-    with pytest.raises(RunNotFound, match="It does serve this API") as caught:
+    with pytest.raises(
+        RunNotFound, match="It does serve this API, so it is the run or the thread"
+    ) as caught:
         player.run(get_run(langgraph, REF), answer(404, body), answer(200, {"ok": True}))
     assert player.requests[1].url.path == "/ok"
     assert (caught.value.run_id, caught.value.status_code) == (RUN, 404)

@@ -115,7 +115,7 @@ def test_a_run_that_ends_between_the_last_pause_and_the_deadline_is_seen(player,
     ("state", "words"),
     [
         ("cancelling", "still 'cancelling'. The cancel was accepted but has not taken effect"),
-        ("in_progress", "still 'in_progress'. It may go on and cost money"),
+        ("in_progress", "still 'in_progress'. It may keep running and cost money"),
         ("moderating", "'moderating', which this provider does not know"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_line_is_logged_for_each_change_and_not_for_each_look(player, backend,
     assert "is in_progress (was queued)" in told[1]
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 1
-    assert "'odd' is no status known here" in warned[0]
+    assert "does not know the status 'odd'" in warned[0]
 
 
 # -- cancelling and waiting ------------------------------------------------------------------------
