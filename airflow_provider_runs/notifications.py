@@ -25,19 +25,21 @@ __all__ = ["CancelRunNotifier"]
 class CancelRunNotifier(BaseNotifier):
     """Cancels a run, or the matching active runs of a thread, when Airflow calls back.
 
-    For ``on_failure_callback``, ``on_skipped_callback`` and ``on_retry_callback``, and as the
-    ``AsyncCallback`` of a ``DeadlineAlert``, whose context holds ``dag_run`` and ``deadline`` but
-    no XComs: there the ids come from ``dag_run.conf``, or the thread's runs are listed. It asks
-    for the cancel and waits for no effect, logs a line for each run, and raises nothing into
-    Airflow's machinery.
+    Use it as ``on_failure_callback``, ``on_skipped_callback`` or ``on_retry_callback``, or in the
+    ``AsyncCallback`` of a ``DeadlineAlert``. The context of a deadline holds ``dag_run`` and
+    ``deadline`` but no XComs: there, take the ids from ``dag_run.conf``, or give only the thread.
+    It requests the cancel without waiting for its effect, logs a line for each run, and raises
+    nothing.
 
-    :param run_id: the run (templated); ``None`` for all that match on the thread.
+    :param run_id: the run (templated); ``None`` for all runs of the thread that match.
     :param thread_id: the thread (templated); ``None`` where the API has no threads.
     :param conn_id: the Airflow connection (templated).
-    :param statuses: without ``run_id``: runs in these statuses; by default the active ones.
-    :param metadata: without ``run_id``: runs with at least these entries in their metadata
+    :param statuses: without ``run_id``, only runs in these statuses; by default all active ones.
+    :param metadata: without ``run_id``, only runs with at least these entries in their metadata
         (templated).
-    :param max_concurrency: how many requests are on their way at once.
+    :param max_concurrency: how many requests may be under way at once.
+    :param context: of the callback, if it is known already; Airflow passes it to a deadline's.
+    :raises ValueError: if ``statuses`` holds one that is not active.
     """
 
     template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id", "metadata")
@@ -52,7 +54,7 @@ class CancelRunNotifier(BaseNotifier):
         metadata: dict[str, Any] | None = None,
         max_concurrency: int = 8,
         context: Context | None = None,
-        **_: Any,  # what else a callback is given
+        **_: Any,  # whatever else Airflow passes to a callback
     ) -> None:
         super().__init__(context)
         self.run_id = run_id
@@ -63,26 +65,27 @@ class CancelRunNotifier(BaseNotifier):
         self.max_concurrency = max_concurrency
 
     def __call__(self, *args: Any) -> None:
-        """Cancel, from a callback of Airflow's; whatever goes wrong is only logged."""
+        """Cancel, from a callback of Airflow; an error is only logged."""
         try:
             super().__call__(*args)
         except Exception:
             self.log.exception("Cancelling from a callback failed")
 
     def notify(self, context: Context) -> None:
-        """Cancel, blocking; called after the templates have been rendered.
+        """Cancel, blocking; Airflow calls it after it has rendered the templates.
 
-        :param context: of the callback; the templates have used it.
+        :param context: of the callback; only the templates use it.
+        :raises RunsConfigError: if the connection cannot be used.
         """
         backend = lazy.RunsHook(self.conn_id).backend()
-        # In a thread of its own, as nobody knows whether this one runs an event loop already.
+        # In a thread of its own, as this one may already run an event loop.
         with ThreadPoolExecutor(1) as threads:
             threads.submit(lambda: asyncio.run(self._cancel(backend))).result()
 
     async def async_notify(self, context: Context) -> None:
-        """Cancel, for asyncio: in the triggerer, for a ``DeadlineAlert``.
+        """Cancel, for asyncio: in the triggerer, for a ``DeadlineAlert``; an error is only logged.
 
-        :param context: of the callback; the templates have used it.
+        :param context: of the callback; only the templates use it.
         """
         try:
             await self._cancel(await lazy.RunsHook(self.conn_id).abackend())
@@ -90,7 +93,7 @@ class CancelRunNotifier(BaseNotifier):
             self.log.exception("Cancelling from a callback failed")
 
     def __await__(self) -> Generator[Any, None, None]:
-        """Render the templates and cancel; whatever goes wrong is only logged."""
+        """Render the templates and cancel; an error is only logged."""
         return self._render_and_cancel().__await__()
 
     async def _render_and_cancel(self) -> None:
@@ -104,7 +107,7 @@ class CancelRunNotifier(BaseNotifier):
 
     async def _cancel(self, backend: Backend) -> None:
         if self.run_id in NO_ID and self.thread_id in NO_ID:
-            self.log.warning("There is neither a run_id nor a thread_id: nothing to cancel")
+            self.log.warning("Neither run_id nor thread_id is given: nothing to cancel")
             return
         if self.run_id not in NO_ID:
             try:

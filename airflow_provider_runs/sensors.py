@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["RunStatusSensor"]
 
 
-#: Seconds between two looks at the least: Airflow allows a poke_interval of nothing.
+#: Shortest pause between two polls, in seconds: Airflow allows a poke_interval of 0.
 _SHORTEST_PAUSE = 0.1
 
 
@@ -55,33 +55,35 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
     the message holds the run's ``last_error``. Returns the final run as plain JSON
     (``Run.to_json``). To wait for a result, pass ``expected_statuses=("completed",)``.
 
-    Besides the parameters here it takes those of ``BaseSensorOperator``: ``poke_interval`` is the
-    longest pause between two looks in seconds (the first ones are short; in ``reschedule`` mode
-    none is shorter than Airflow needs to see a task off, by default seven seconds), ``timeout`` the
-    time for all of the wait in seconds. ``execution_timeout`` bounds all of the wait too, in every
-    mode, and ``silent_fail`` has no effect: failures that may pass are outlived anyway.
+    It also takes the parameters of ``BaseSensorOperator``. ``poke_interval`` is the longest pause
+    between two polls, in seconds; the first pauses are shorter. In ``reschedule`` mode no pause is
+    shorter than Airflow needs between two starts of a task, by default seven seconds. ``timeout``
+    is the time for the whole wait, in seconds. ``execution_timeout`` also bounds the whole wait, in
+    every mode. ``silent_fail`` has no effect: the sensor keeps waiting after a transient failure
+    anyway.
 
     :param run_id: the run (templated).
     :param thread_id: its thread (templated); ``None`` where the API has no threads.
     :param conn_id: the Airflow connection (templated).
     :param expected_statuses: final statuses that are a success.
-    :param on_requires_action: what a run is that waits for its caller: ``wait`` goes on waiting,
+    :param on_requires_action: what to do when the run waits for its caller: ``wait`` keeps waiting,
         ``succeed`` returns the run as it is, ``fail`` fails the task.
-    :param first_poll_interval: the first pause, in seconds, from which they grow by half each to
-        ``poke_interval``; by default one second. The same as ``poke_interval`` for pauses of one
-        length.
-    :param on_timeout: ``fail``, or ``cancel``: cancel the run first, and say how it ended. It is
-        cancelled also when waiting fails for good, as with a refused key.
-    :param cancel_timeout: seconds for the run to be final after that cancel.
+    :param first_poll_interval: the first pause, in seconds; each pause is half as long again as the
+        one before, up to ``poke_interval``. By default one second. If it equals ``poke_interval``,
+        all pauses have that length.
+    :param on_timeout: what to do when the sensor times out, or fails for good, for example because
+        the key is refused: ``fail``, or ``cancel``, which cancels the run first and says how it
+        ended.
+    :param cancel_timeout: how long that cancel may take until the run is final, in seconds.
     :param cancel_on_kill: cancel the run when the task is killed: marked failed, cleared, stopped.
-        For deferred tasks this takes Airflow 3.3; earlier ones do not tell triggers. In
-        ``reschedule`` mode the sensor then waits in the triggerer too, which alone is told.
+        For deferred tasks this needs Airflow 3.3; earlier versions do not tell triggers. In
+        ``reschedule`` mode the sensor then waits in the triggerer, the only place that is told.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :raises RunFailed: when the run ended in another status than expected.
-    :raises RunTimeout: when the time is up. It is an ``AirflowSensorTimeout`` too.
-    :raises RunNotFound: when there is no such run.
-    :raises RunsError: when waiting makes no sense any more.
+    :raises RunTimeout: when the sensor times out. It is also an ``AirflowSensorTimeout``.
+    :raises RunNotFound: when the server has no such run.
+    :raises RunsError: when it is no use to keep waiting.
     """
 
     template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id")
@@ -118,7 +120,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         self._killed = False
 
     def execute(self, context: Context) -> JsonObject | None:
-        """Wait: here, in the triggerer, or a look at a time."""
+        """Wait: in this process, in the triggerer, or with one poll each time it is rescheduled."""
         with (
             self._soft_failing(),
             self._cancelling_on_timeout(),
@@ -143,14 +145,19 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             raise AirflowRescheduleException(self._next_look(wait))
 
     def execute_complete(self, context: Context, event: Any) -> JsonObject:
-        """Take the end of the wait from the trigger's event."""
+        """Finish the task with the trigger's event.
+
+        :param context: not needed.
+        :param event: the event, see ``tasks.events.RunEvent``.
+        :return: as ``execute`` does.
+        """
         with self._soft_failing(), self._cancelling_on_timeout():
             return self._conclude(lazy.RunEvent.read(event, self.run_id))
 
     def resume_execution(
         self, next_method: str, next_kwargs: JsonObject | None, context: Context
     ) -> Any:
-        """Go on after the deferral; one that Airflow itself has ended is given up like a wait."""
+        """Resume after the deferral; if Airflow ended the deferral, that counts as a timeout."""
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout):
@@ -158,8 +165,10 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
                 raise
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look at the run once.
+        """Poll the run once.
 
+        :param context: not needed.
+        :return: whether the run has ended, and the run as plain JSON if it has.
         :raises RunFailed: when it ended in another status than expected.
         :raises RunsError: when there is no usable answer.
         """
@@ -170,7 +179,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(run))
 
     def on_kill(self) -> None:
-        """Cancel the run, if asked to, within the seconds that Airflow leaves."""
+        """Cancel the run, if asked to, within the seconds that Airflow leaves for it."""
         if self.cancel_on_kill and self._watching:
             self._killed = True
 
@@ -188,10 +197,10 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         defer(self, trigger, wait.deadline)
 
     def _must_hear_of_kills(self) -> bool:
-        """Whether to wait in the triggerer although the mode is ``reschedule``.
+        """Return whether to wait in the triggerer although the mode is ``reschedule``.
 
-        Nobody is told when a person ends a task between two looks. A trigger is, and takes no
-        worker slot either.
+        When a person ends a task between two polls, Airflow tells nobody. It does tell a trigger,
+        which takes no worker slot either.
         """
         if not (self.reschedule and self.cancel_on_kill):
             return False
@@ -200,7 +209,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         return hasattr(BaseTrigger, "on_kill")
 
     def _started_at(self, context: Context) -> float:
-        """When the wait began, in epoch seconds: rescheduled looks belong to one wait."""
+        """Return when the wait began, in epoch seconds: all rescheduled polls are one wait."""
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         return first.timestamp() if first else time.time()
 
@@ -228,7 +237,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
 
     def _conclude(self, run: Run) -> JsonObject:
         if self._killed:
-            # Airflow lets the task go on for a while, but this is not the end it waited for.
+            # Airflow lets the task run for a while, but this is not the end it waited for.
             words = f"was cancelled because its task was killed: it is {run.status.value!r}."
             raise about(self, RunsError, f"{self._run()} {words}", run)
         wanted = run.status.value in self.expected_statuses
@@ -243,7 +252,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
 
 
 def _reason(run: Run) -> str:
-    """Why the run is where it is, in the server's words, to stand at the end of a sentence."""
+    """Return the server's reason for the run's status, as the end of a sentence."""
     error, details = run.last_error, run.incomplete_details
     if error:
         known = [getattr(error, "code", None), getattr(error, "message", None)]

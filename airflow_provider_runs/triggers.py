@@ -1,4 +1,4 @@
-"""The trigger: waits in the triggerer until a run is final."""
+"""The triggers: one waits until a run is final, the other sweeps threads."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 __all__ = ["RunStatusTrigger", "SweepTrigger"]
 
-#: Seconds for which a connection that cannot be read is looked up again, and the pauses between.
-LOOKUP_PATIENCE = 60.0
+#: Seconds for which the lookup of a connection is retried, and seconds between two attempts.
+LOOKUP_TIMEOUT = 60.0
 LOOKUP_PAUSE = 3.0
-#: Cancels that outlive the trigger that began them; asyncio itself holds tasks only weakly.
-_last_calls: set[asyncio.Task[None]] = set()
+#: Cancels that outlive the trigger that began them; asyncio holds only weak references to tasks.
+_cancels: set[asyncio.Task[None]] = set()
 
 
 class RunStatusTrigger(BaseTrigger):
-    """Waits until a run is final, its deadline passes or waiting makes no sense any more.
+    """Waits until a run is final, the wait times out, or it is no use to keep waiting.
 
-    Fires one event, see ``tasks.events.RunEvent``. All parameters are stored in Airflow's
-    database, so none of them is a secret: the key is read from the connection.
+    Fires one event, see ``tasks.events.RunEvent``. Airflow stores all parameters in its database,
+    so none of them is a secret: the key is read from the connection.
 
-    :param wait: what to wait for, as ``flows.wait.Wait.to_json`` gives it: at least ``run_id`` and
-        ``deadline``, the epoch seconds at which the wait must end, since a triggerer that starts
-        anew must not begin the wait anew.
+    :param wait: what to wait for, as ``flows.wait.Wait.to_json`` returns it. It holds at least
+        ``run_id`` and ``deadline``, the time at which the wait must end, in epoch seconds: a
+        triggerer that restarts must not restart the wait.
     :param conn_id: the Airflow connection.
-    :param cancel_on_kill: cancel the run when a person ends the deferred task (Airflow 3.3 and
-        later, which alone tell triggers).
-    :param fire_not_before: epoch seconds before which the event is held back: Airflow fails a task
-        whose trigger fires while the worker that deferred it is still being wound up.
-    :param fields: those of ``wait``, one by one; so version 0.1.0 stored them.
-    :raises TypeError: if a field is missing, or is none of a wait's.
+    :param cancel_on_kill: cancel the run when a person ends the deferred task. This needs Airflow
+        3.3; earlier versions do not tell triggers.
+    :param fire_not_before: when the event may fire, in epoch seconds: Airflow fails a task whose
+        trigger fires while the worker that deferred it is still shutting the task's process down.
+    :param fields: the fields of ``wait``, one by one, as version 0.1.0 stored them.
+    :raises TypeError: if a required field is missing, or a field is unknown.
     """
 
     def __init__(
@@ -69,8 +69,9 @@ class RunStatusTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and fire the one event."""
-        # The hook brings pydantic models and an HTTP client: built off the loop, once a process.
+        """Wait, and fire the event."""
+        # The hook imports pydantic models and an HTTP client: too slow for the event loop, so a
+        # thread does that, once per process.
         await asyncio.to_thread(_warm_up)
         try:
             event = lazy.RunEvent.of(await self._follow())
@@ -83,25 +84,25 @@ class RunStatusTrigger(BaseTrigger):
         async with lazy.shared_poller(
             self.conn_id, lambda: lazy.RunsHook(self.conn_id).abackend()
         ) as poller:
-            await _patient(poller.backend, self.wait.deadline)
+            await _look_up_with_retries(poller.backend, self.wait.deadline)
             return await poller.follow(self.wait, self.log)
 
     async def on_kill(self) -> None:
         """Cancel the run because a person has ended the task, if the task asked for that."""
         if not self.cancel_on_kill:
             return
-        # Airflow 3.3.2 cancels this method itself after about a second, so the work has a task of
-        # its own, which goes on after that, with a lease of its own on the HTTP client.
-        last_call = asyncio.create_task(self._cancel_if_ended())
-        _last_calls.add(last_call)
-        last_call.add_done_callback(_last_calls.discard)
-        await asyncio.shield(last_call)
+        # Airflow 3.3.2 cancels this method after about a second, so the cancel has an asyncio task
+        # of its own, which continues after that, with a lease of its own on the HTTP client.
+        cancel = asyncio.create_task(self._cancel_if_ended())
+        _cancels.add(cancel)
+        cancel.add_done_callback(_cancels.discard)
+        await asyncio.shield(cancel)
 
     async def _cancel_if_ended(self) -> None:
         ref = self.wait.ref
         try:
             still_watched = await asyncio.to_thread(self._is_still_watched)
-        except Exception:  # whatever keeps the API server from answering
+        except Exception:  # for whatever reason the API server does not answer
             self.log.warning("Not cancelling run %r: its task's state is unknown", ref.run_id)
             raise
         if still_watched:
@@ -110,16 +111,16 @@ class RunStatusTrigger(BaseTrigger):
         try:
             run = await lazy.RunsHook(self.conn_id).acancel_run(ref.run_id, ref.thread_id)
         except lazy.RunsError as error:
-            self.log.warning("Could not cancel run %r of an ended task. %s", ref.run_id, error)
+            self.log.warning("Could not cancel run %r, whose task was ended. %s", ref.run_id, error)
         else:
-            self.log.info("Run %r of an ended task is %s", ref.run_id, run.status.value)
+            self.log.info("Run %r, whose task was ended, is %s", ref.run_id, run.status.value)
 
     def _is_still_watched(self) -> bool:
-        """Whether the task waits for this run, so that the kill is a mistake.
+        """Return whether the task still waits for this run, so that the kill is a mistake.
 
-        A triggerer that stalled, and lost its triggers to another, tells all of them of a kill
-        when it wakes up. The task is deferred then. It is so, too, when it was cleared and its
-        next try has deferred already; but that one may wait for another run.
+        When a triggerer has stalled and lost its triggers to another one, it tells all of them of a
+        kill as it wakes up. Then the task is still deferred. It is also deferred if it was cleared
+        and its next try has already deferred; but that try may wait for another run.
         """
         from airflow.providers.common.compat.sdk import XCom
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -139,12 +140,12 @@ class RunStatusTrigger(BaseTrigger):
 class SweepTrigger(BaseTrigger):
     """Cancels the matching runs of some threads and waits until they are final.
 
-    Fires one event: the report, see ``tasks.events.SweepEvent``. A triggerer that starts anew
-    sweeps anew, which does no harm: what is cancelled already is not cancelled again.
+    Fires one event: the report, see ``tasks.events.SweepEvent``. A triggerer that restarts sweeps
+    again. That is idempotent: a run that is already cancelled is not cancelled again.
 
     :param conn_id: the Airflow connection.
-    :param todo: the sweep, as plain JSON: the keyword arguments of ``sweep.Sweep``.
-    :param fire_not_before: see ``RunStatusTrigger``.
+    :param todo: the sweep, as plain JSON: the keyword arguments of ``polling.sweep.Sweep``.
+    :param fire_not_before: when the event may fire, in epoch seconds; see ``RunStatusTrigger``.
     """
 
     def __init__(self, *, conn_id: str, todo: dict[str, Any], fire_not_before: float = 0.0) -> None:
@@ -162,11 +163,13 @@ class SweepTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Sweep, and fire the one event."""
+        """Sweep, and fire the event."""
         await asyncio.to_thread(_warm_up)
         todo = lazy.Sweep(**self.todo)
         try:
-            backend = await _patient(lazy.RunsHook(self.conn_id).abackend, todo.deadline or 0.0)
+            backend = await _look_up_with_retries(
+                lazy.RunsHook(self.conn_id).abackend, todo.deadline or 0.0
+            )
             event = lazy.SweepEvent.of(await lazy.sweep(backend, todo, self.log))
         except lazy.RunsError as error:
             event = lazy.SweepEvent.of(error)
@@ -175,19 +178,23 @@ class SweepTrigger(BaseTrigger):
 
 
 async def _hold_back(trigger: RunStatusTrigger | SweepTrigger) -> None:
-    if trigger.trigger_id is not None:  # none where `dag.test()` runs it in the worker
+    if trigger.trigger_id is not None:  # it is None if `dag.test()` runs it in the worker
         await asyncio.sleep(max(0.0, trigger.fire_not_before - time.time()))
 
 
-async def _patient(look_up: Callable[[], Awaitable[Backend]], deadline: float) -> Backend:
-    """Look a connection up, for a while also if it cannot be read.
+async def _look_up_with_retries(
+    look_up: Callable[[], Awaitable[Backend]], deadline: float
+) -> Backend:
+    """Look a connection up, and retry for a while if it cannot be read.
 
-    The task could read it. That it is gone for the triggerer is more likely a passing failure of
-    what stores it, which Airflow does not tell apart.
+    The task could read it. If the triggerer cannot, whatever stores it has probably a transient
+    failure, which Airflow does not distinguish from a missing connection.
 
-    :raises RunsConfigError: if it still cannot be read when the while is over.
+    :param look_up: looks the connection up.
+    :param deadline: when to stop trying at the latest, in epoch seconds.
+    :raises RunsConfigError: if it still cannot be read after that.
     """
-    give_up = min(time.time() + LOOKUP_PATIENCE, deadline)
+    give_up = min(time.time() + LOOKUP_TIMEOUT, deadline)
     while True:
         try:
             return await look_up()
@@ -198,7 +205,7 @@ async def _patient(look_up: Callable[[], Awaitable[Backend]], deadline: float) -
 
 
 def _warm_up() -> None:
-    """Load what a wait needs, and build its models: too long for an event loop."""
+    """Import what a wait needs, and build its models; this is too slow for an event loop."""
     for model in (lazy.Run, lazy.RunEvent, lazy.SweepEvent):
         model.model_rebuild()
-    lazy.RunsHook.default_conn_name  # noqa: B018 - it brings the rest
+    lazy.RunsHook.default_conn_name  # noqa: B018 - this imports the rest

@@ -1,4 +1,4 @@
-"""The operators: one cancels a run, one sweeps threads."""
+"""The operators: one cancels a run, the other sweeps threads."""
 
 from __future__ import annotations
 

@@ -46,34 +46,38 @@ Choice = Literal["succeed", "skip", "fail"]
 class CancelRunOperator(LinksToRun, BaseOperator):
     """Cancels a run and waits until it is final.
 
-    Cancelling is idempotent: a run that is ``cancelled`` or ``cancelling`` already is a success,
-    so a retried task does no harm. A run that ended in another way, before the cancel or in spite
-    of it, no longer runs, which is what was asked; ``on_already_final`` decides about it.
+    Cancelling is idempotent: a run that is already ``cancelled`` or ``cancelling`` is a success, so
+    a retried task does no harm. A run that ended in another status before the cancel took effect
+    no longer runs, so by default it is a success too; ``on_already_final`` decides.
 
-    Returns the final run as plain JSON (``Run.to_json``), or, without waiting, the run as it was
-    after the cancel. Returns nothing for a run that is missing and may be.
+    Returns the final run as plain JSON (``Run.to_json``). Without waiting, returns the run as it is
+    after the cancel. For a missing run, returns nothing if ``on_missing`` is ``succeed``.
 
     :param run_id: the run (templated).
     :param thread_id: its thread (templated); ``None`` where the API has no threads.
     :param conn_id: the Airflow connection (templated).
-    :param wait_for_termination: wait until the run is final; otherwise only ask for the cancel.
-    :param poll_interval: longest pause between two looks, in seconds; the first ones are short.
-    :param first_poll_interval: the first pause, in seconds, from which they grow by half each; by
-        default one second. The same as ``poll_interval`` for pauses of one length.
-    :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
+    :param wait_for_termination: wait until the run is final, or only request the cancel.
+    :param poll_interval: longest pause between two polls, in seconds; the first are shorter.
+    :param first_poll_interval: the first pause, in seconds; each pause is half as long again as the
+        one before, up to ``poll_interval``. By default one second. If it equals ``poll_interval``,
+        all pauses have that length.
+    :param timeout: how long to wait at most, in seconds; ``execution_timeout`` also bounds the
+        wait.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :param cancel_action: on LangGraph, ``interrupt`` or ``rollback``, which also deletes the run
-        (it is returned as ``cancelled``); by default as the connection says.
-    :param on_already_final: what a run is that ended otherwise than cancelled: ``succeed``,
-        ``skip`` or ``fail`` (without retries, as a final run never changes).
-    :param on_missing: what a run is that the server does not know: ``fail``, ``skip`` or
+        (it is returned as ``cancelled``); by default the connection's.
+    :param on_already_final: what to do when the run had already ended in another status than
+        ``cancelled``: ``succeed``, ``skip`` or ``fail`` (without retries, as a final run never
+        changes).
+    :param on_missing: what to do when the server has no such run: ``fail``, ``skip`` or
         ``succeed``.
-    :raises RunTimeout: when the run is not final in time, such as one stuck in ``cancelling``, or
-        Airflow ends the deferral before.
-    :raises CancelRefused: when the server would not cancel the run and it is still active.
-    :raises RunFailed: when the run was final already and ``on_already_final`` is ``fail``.
-    :raises RunNotFound: when there is no such run and ``on_missing`` is ``fail``.
+    :raises RunTimeout: when the run is not final in time, for example because it is stuck in
+        ``cancelling``, or when Airflow ends the deferral early.
+    :raises CancelRefused: when the server refuses to cancel the run and it is still active.
+    :raises RunFailed: when the run had already ended and ``on_already_final`` is ``fail``.
+    :raises RunNotFound: when the server has no such run and ``on_missing`` is ``fail``.
+    :raises AirflowSkipException: in either of these cases, when the parameter is ``skip``.
     :raises RunsError: when there is no usable answer.
     """
 
@@ -113,11 +117,11 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         """Cancel the run and wait, here or in the triggerer."""
         wait = replace(self._wait(), seen=last_status(context, self.run_id))
         if self.run_id in NO_ID and self.on_missing != "fail":
-            # A teardown's start may have failed before there was a run.
+            # This may be a teardown whose setup failed before it had started a run.
             self._missing(
                 RunNotFound(
-                    f"There is no run to cancel (connection {self.conn_id!r}): the task that "
-                    f"should have given run_id gave {self.run_id!r}."
+                    f"There is no run to cancel: the task that should provide run_id gave "
+                    f"{self.run_id!r} (connection {self.conn_id!r})."
                 )
             )
             return None
@@ -129,7 +133,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
                     asked = hook.cancel_run(
                         *ids, cancel_action=self.cancel_action, deadline=wait.deadline
                     )
-                    self.log.info("Asked for the cancel: %s is %s", wait.ref, asked.status.value)
+                    self.log.info("Requested the cancel: %s is %s", wait.ref, asked.status.value)
                     return self._conclude(asked)
                 if not self.deferrable:
                     return self._conclude(hook.follow(wait))
@@ -150,7 +154,12 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         return defer(self, trigger, rest.deadline)
 
     def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
-        """Take the end of the wait from the trigger's event."""
+        """Finish the task with the trigger's event.
+
+        :param context: not needed.
+        :param event: the event, see ``tasks.events.RunEvent``.
+        :return: as ``execute`` does.
+        """
         try:
             return self._conclude(lazy.RunEvent.read(event, self.run_id))
         except RunNotFound as error:
@@ -160,13 +169,13 @@ class CancelRunOperator(LinksToRun, BaseOperator):
     def resume_execution(
         self, next_method: str, next_kwargs: JsonObject | None, context: Context
     ) -> Any:
-        """Go on after the deferral; after one that Airflow itself has ended, look once more."""
+        """Resume after the deferral; if Airflow ended the deferral, poll once more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout) as error:
-            return self._look_once_more(error)
+            return self._poll_once_more(error)
 
-    def _look_once_more(self, error: Exception) -> JsonObject | None:
+    def _poll_once_more(self, error: Exception) -> JsonObject | None:
         with lazy.RunsHook(self.conn_id) as hook:
             try:
                 run, _ = hook.look_once(self._wait())
@@ -175,10 +184,10 @@ class CancelRunOperator(LinksToRun, BaseOperator):
                 return None
         if run and run.is_final:
             return self._conclude(run)
-        state = f"It is {run.status.value!r} now." if run else "Whether it is now is unknown."
+        state = f"The run is {run.status.value!r} now." if run else "Its status now is unknown."
         words = (
             f"Run {self.run_id!r} (connection {self.conn_id!r}) was not seen final: Airflow ended "
-            f"the deferral that waited for it ({type(error).__name__}: {error}); is the triggerer "
+            f"the deferral that waited for it ({type(error).__name__}: {error}). Is the triggerer "
             f"up? {state}"
         )
         raise about(self, RunTimeout, words, run) from error
@@ -200,12 +209,12 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             return run.to_json()
         words = (
             f"Run {self.run_id!r} (connection {self.conn_id!r}) was not cancelled: "
-            f"it ended {run.status.value!r} of itself."
+            f"it ended {run.status.value!r} before the cancel took effect."
         )
         if self.on_already_final == "skip":
             raise AirflowSkipException(words)
         if self.on_already_final == "fail":
-            advice = "Set on_already_final to 'succeed' or 'skip' if that is fine."
+            advice = "Set on_already_final to 'succeed' or 'skip' to accept that."
             raise about(self, UnwantedStatus, f"{words} {advice}", run)
         self.log.info(words)
         return run.to_json()

@@ -1,4 +1,4 @@
-"""The operator that sweeps threads: cancels every active run that matches."""
+"""The operator that sweeps threads: it cancels every active run that matches."""
 
 from __future__ import annotations
 
@@ -31,26 +31,29 @@ class CleanupRunsOperator(BaseOperator):
     """Cancels every matching run of some threads and waits until all are final.
 
     One bad run never stops the rest: the task goes through all of them, and fails at its end if
-    any could not be confirmed. Returns the report as plain JSON: for each run its thread, its
-    status before and after, its age in seconds and the result (``sweep.Swept``).
+    any could not be confirmed as ended. Returns the report as plain JSON: for each run its thread,
+    its status before and after, its age in seconds and the result (``polling.report.Swept``).
 
     :param thread_ids: the threads (templated).
-    :param all_threads: instead of them, every thread that has active runs and that the key may
-        see; only where the API can list threads (LangGraph).
+    :param all_threads: sweep every thread that has active runs and that the key may see, instead of
+        ``thread_ids``; only where the API can list threads (LangGraph).
     :param conn_id: the Airflow connection (templated).
-    :param older_than: only runs that were created that long ago, as timedelta or in seconds; by
-        default of any age. A run whose server does not say when it was created is left alone.
-    :param statuses: only runs in these statuses; by default all the active ones.
+    :param older_than: only runs that were created at least this long ago, as a timedelta or in
+        seconds; by default runs of any age. If this is given, a run is not cancelled when the
+        server does not say when it was created.
+    :param statuses: only runs in these statuses; by default all active ones.
     :param metadata: only runs with at least these entries in their metadata (templated).
-    :param max_concurrency: how many requests are on their way at once.
-    :param dry_run: find the runs and cancel none.
-    :param timeout: seconds to wait at most; ``execution_timeout`` bounds the wait as well.
-    :param poll_interval: longest pause between two looks at a run, in seconds.
-    :param on_error: what a run is that could not be confirmed: ``fail`` or ``warn``.
+    :param max_concurrency: how many requests may be under way at once.
+    :param dry_run: find the runs, and cancel none.
+    :param timeout: how long to wait at most, in seconds; ``execution_timeout`` also bounds the
+        wait.
+    :param poll_interval: longest pause between two polls of a run, in seconds.
+    :param on_error: what to do when a run could not be confirmed as ended: ``fail`` or ``warn``.
     :param deferrable: sweep in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
-    :raises CancelRefused: with ``on_error="fail"``, if a cancel was refused.
-    :raises RunTimeout: with ``on_error="fail"``, if another run or thread could not be confirmed.
+    :raises CancelRefused: with ``on_error="fail"``, if the server refused a cancel.
+    :raises RunTimeout: with ``on_error="fail"``, if for any other reason a run was not confirmed as
+        ended or a thread could not be listed.
     :raises RunsError: if the connection cannot be used.
     """
 
@@ -76,7 +79,7 @@ class CleanupRunsOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         if (thread_ids is None) != all_threads:
-            raise ValueError("give thread_ids, or all_threads=True to sweep every thread")
+            raise ValueError("give either thread_ids, or all_threads=True to sweep every thread")
         self.thread_ids = thread_ids
         self.all_threads = all_threads
         self.conn_id = conn_id
@@ -86,7 +89,7 @@ class CleanupRunsOperator(BaseOperator):
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be 1 or more, not {max_concurrency!r}")
         self.max_concurrency = max_concurrency
-        self._dry_run = dry_run  # without the underscore it is a method of every operator
+        self._dry_run = dry_run  # every operator has a method of the name without underscore
         self.timeout = seconds("timeout", timeout)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.on_error = one_of("on_error", on_error, ("fail", "warn"))
@@ -108,13 +111,18 @@ class CleanupRunsOperator(BaseOperator):
         return defer(self, trigger, todo.deadline or time.time())
 
     def execute_complete(self, context: Context, event: Any) -> list[JsonObject]:
-        """Take the report from the trigger's event."""
+        """Finish the task with the trigger's event.
+
+        :param context: not needed.
+        :param event: the event, see ``tasks.events.SweepEvent``.
+        :return: as ``execute`` does.
+        """
         return self._conclude(lazy.SweepEvent.read(event))
 
     def _todo(self) -> Sweep:
         threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
         if threads is None and not self.all_threads:
-            raise ValueError("thread_ids is None: check the task that should have given it")
+            raise ValueError("thread_ids is None: check the task that should provide it")
         return lazy.Sweep(
             None if threads is None else list(dict.fromkeys(threads)),
             statuses=self.statuses,
@@ -132,7 +140,7 @@ class CleanupRunsOperator(BaseOperator):
         if bad:
             words = (
                 f"{len(bad)} of {len(report)} runs could not be confirmed as ended (connection "
-                f"{self.conn_id!r}); they may go on. The first: {bad[0].error}"
+                f"{self.conn_id!r}); they may still be running. The first: {bad[0].error}"
             )
             if self.on_error == "fail":
                 refused = any(line.result is lazy.Result.REFUSED for line in bad)

@@ -1,4 +1,4 @@
-"""Those who follow a run: where each wait is, and which of them look together."""
+"""Those who follow a run: how far each wait is, and which of them poll together."""
 
 from __future__ import annotations
 
@@ -16,45 +16,49 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Follower", "Followers", "Group"]
 
-#: The part of its pause that a wait may forgo to share a list call. With more than a half, all the
-#: waits of a thread soon look together: of two crowds one is always early enough for the other.
+#: The part of its pause that a wait may skip to share a list call. As it is more than a half, all
+#: waits of a thread soon poll together: of two groups, one can always join the other.
 EARLY = 0.6
 
 
 class Follower:
-    """One wait, and where its flow is.
+    """One wait, and how far its flow is.
 
     :param wait: the wait.
-    :param flow: what waits.
+    :param flow: the flow that waits.
     """
 
     __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
 
     def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
-        # Where a line is logged from tells the triggerer whose log it belongs in.
+        # The triggerer tells from the context whose log a line belongs in.
         self.context = copy_context()
         self.wait = wait
         self.flow = flow
         self.end: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self.wants = False  # whether it is to be shown its run now
+        self.wants = False  # whether it waits for the answer to a poll
         self.pause = 0.0  # seconds
         self.due = math.inf  # end of the pause, in the event loop's time
-        self.looking = False  # whether its step after the pause is a look
+        self.looking = False  # whether its step after the pause is a poll
 
     @property
     def group(self) -> str:
-        """What it may share a list call with; without threads, only its own run."""
+        """The followers with the same group may share a list call: those of one thread or run."""
         return self.wait.ref.thread_id or self.wait.ref.run_id
 
     def may_look(self, now: float) -> bool:
-        """Whether it is pausing, but not for much longer.
+        """Return whether it is pausing, but so near the end of its pause that it may poll already.
 
-        :param now: in the event loop's time.
+        :param now: the event loop's time.
         """
         return self.looking and self.due - now < EARLY * self.pause
 
     def advance(self, reply: Reply | Exception = None) -> Step | None:
-        """Hand the flow what came of its last step; return its next one, ``None`` at its end."""
+        """Send the flow the reply to its last step.
+
+        :param reply: the reply; ``None`` after a pause. An exception is thrown into the flow.
+        :return: its next step; ``None`` if it has ended.
+        """
         self.due, self.wants = math.inf, False
         if self.end.done():
             return None
@@ -62,13 +66,13 @@ class Follower:
             return self.context.run(advance, self.flow, reply)
         except StopIteration as end:
             self.end.set_result(end.value)
-        except Exception as error:  # noqa: BLE001 - it is the wait's own
+        except Exception as error:  # noqa: BLE001 - it goes to whoever waits
             self.end.set_exception(error)
         return None
 
 
 class Group:
-    """Those who follow the runs of one thread, and the batch of them that is in the queue."""
+    """The followers of one thread's runs, and those of them that are queued to poll."""
 
     __slots__ = ("batch", "followers")
 
@@ -78,11 +82,11 @@ class Group:
 
 
 class Batch:
-    """Followers that want to look.
+    """Followers that want to poll.
 
-    :param since: since when they do, in the event loop's time.
-    :param followers: they.
-    :param group: theirs; ``None`` to fetch each run on its own.
+    :param since: since when they have been queued, in the event loop's time.
+    :param followers: the followers.
+    :param group: their group; ``None`` to fetch each run on its own.
     """
 
     __slots__ = ("followers", "group", "since")
@@ -94,22 +98,22 @@ class Batch:
 
 
 class Followers:
-    """All followers of a poller, by their group."""
+    """All followers of a poller, by group."""
 
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
 
     def add(self, follower: Follower) -> None:
-        """Let a follower in."""
+        """Add a follower."""
         self._groups.setdefault(follower.group, Group()).followers.add(follower)
 
     def discard(self, follower: Follower) -> None:
-        """Let a follower out."""
+        """Remove a follower."""
         if group := self._groups.get(follower.group):
             group.followers.discard(follower)
             if not group.followers:
                 del self._groups[follower.group]
 
     def group_of(self, follower: Follower) -> Group | None:
-        """Return a follower's group; ``None`` once all of it are out."""
+        """Return a follower's group; ``None`` if it has no followers any more."""
         return self._groups.get(follower.group)

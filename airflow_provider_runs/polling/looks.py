@@ -1,7 +1,7 @@
-"""The looks of a poller: at one run, or at the runs of a thread in one list.
+"""The requests of a poller: for one run, or for the runs of a thread in one list.
 
-Nothing but the run itself, alone or in a list, tells that it has ended. An Agent Server could be
-asked for its busy threads, but shows some as busy whose runs are long gone (measured; see
+Only the run itself, alone or in a list, shows that it has ended. An Agent Server can be asked for
+its busy threads, but it lists some as busy whose runs ended long ago (measured; see
 ``tests/agent_server/test_busy.py``).
 """
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 
 __all__ = ["WORKERS", "Looks"]
 
-#: Requests on their way at once, and in need: when looks have waited for that many seconds, as
-#: they do where a part of the server hangs.
-WORKERS, WORKERS_IN_NEED, NEED = 8, 32, 1.0
-#: Pages of a thread's runs that are read at most, and seconds for which no list is asked for after
-#: a server has refused one.
+#: Concurrent requests: normally, and when the queue has been waiting for that many seconds, as
+#: happens when a part of the server hangs.
+WORKERS, WORKERS_WHEN_LATE, LATE = 8, 32, 1.0
+#: Pages of a thread's runs that are read at most, and seconds without list calls after a server has
+#: refused one.
 PAGES, NO_LISTS = 2, 300.0
 
 
 class Looks:
-    """A queue of those who want to look, and the workers that look for them.
+    """A queue of followers that want to poll, and the workers that poll for them.
 
-    :param followers: all of them.
+    :param followers: all followers of the poller.
     :param lookup: their connection.
-    :param slots: of a sweep: bound how many requests are on their way at once.
-    :param context: what the workers run in.
-    :param spawn: starts one.
-    :param go: hands a follower what came of its look, and takes its next step.
+    :param slots: in a sweep, bounds the number of concurrent requests.
+    :param context: the context that the workers run in.
+    :param spawn: starts a worker.
+    :param go: sends a follower the reply to its poll, and carries out its next step.
     """
 
     def __init__(
@@ -67,17 +67,17 @@ class Looks:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Batch] = deque()
         self._workers = 0
-        self._help: asyncio.TimerHandle | None = None
+        self._late_timer: asyncio.TimerHandle | None = None
         self._lists_from = 0.0  # in the event loop's time
 
     def want(self, follower: Follower) -> None:
-        """Let a follower look as soon as a worker has the time; ``start_workers`` comes after."""
+        """Queue a follower to poll; call ``start_workers`` afterwards."""
         group = self._followers.group_of(follower)
         if group is None:
             return
         if follower.wait.deadline - time.time() < TICK:
-            # Its last look does not queue behind those that have the time to.
-            self._spawn(self._try(Batch(self._loop.time(), [follower])))
+            # There is no time to queue: this is its last poll.
+            self._spawn(self._poll_batch(Batch(self._loop.time(), [follower])))
             return
         if group.batch is None:
             group.batch = Batch(self._loop.time(), [], group)
@@ -85,47 +85,47 @@ class Looks:
         group.batch.followers.append(follower)
 
     def start_workers(self) -> None:
-        """Start as many workers as the queue needs and the server bears."""
+        """Start as many workers as the queue needs, up to the limit."""
         if not self._queue:
             return
-        need = self._loop.time() - self._queue[0].since > NEED
-        most = WORKERS_IN_NEED if need else WORKERS
+        late = self._loop.time() - self._queue[0].since > LATE
+        most = WORKERS_WHEN_LATE if late else WORKERS
         for _ in range(min(len(self._queue), most - self._workers)):
             self._workers += 1
             self._spawn(self._work())
-        if not need and self._help is None:
-            # Should all the workers hang, nothing else may happen that brings more of them.
-            self._help = self._loop.call_later(NEED, self._start_more, context=self._context)
+        if not late and self._late_timer is None:
+            # If all workers hang, perhaps nothing else happens that would start more of them.
+            self._late_timer = self._loop.call_later(LATE, self._start_more, context=self._context)
 
     def close(self) -> None:
         """Start no more workers."""
-        if self._help:
-            self._help.cancel()
+        if self._late_timer:
+            self._late_timer.cancel()
 
     def _start_more(self) -> None:
-        self._help = None
+        self._late_timer = None
         self.start_workers()
 
     async def _work(self) -> None:
         try:
             while self._queue:
-                await self._try(self._queue.popleft())
+                await self._poll_batch(self._queue.popleft())
         finally:
             self._workers -= 1
 
-    async def _try(self, batch: Batch) -> None:
+    async def _poll_batch(self, batch: Batch) -> None:
         try:
-            await self._see(batch)
-        except Exception as error:  # noqa: BLE001 - each of them has failed
+            await self._request(batch)
+        except Exception as error:  # noqa: BLE001 - it goes to each follower
             self._fail(batch.followers, error)
 
-    async def _see(self, batch: Batch) -> None:
-        """Look at the runs of a batch: at all of them at once, where that pays."""
+    async def _request(self, batch: Batch) -> None:
+        """Request the runs of a batch: all in one list where that pays, else one by one."""
         if batch.group:
             try:
-                await self._share(batch.group, batch.followers)
+                await self._request_list(batch.group, batch.followers)
             finally:
-                batch.group.batch = None  # until here, whoever wants to look joins this one
+                batch.group.batch = None  # until here, other followers may join this batch
         alike: dict[str, list[Follower]] = {}
         for follower in batch.followers:
             if follower.wants:
@@ -136,10 +136,10 @@ class Looks:
             self._queue.extend(Batch(batch.since, followers) for followers in alike.values())
             self.start_workers()
 
-    async def _share(self, group: Group, followers: list[Follower]) -> None:
-        """Show a group's waits their runs in a list; whoever still wants to look has to fetch.
+    async def _request_list(self, group: Group, followers: list[Follower]) -> None:
+        """Poll the runs of a group with a list call; those that are not in it must be fetched.
 
-        :raises RunsError: if a fetch would fail likewise.
+        :raises RunsError: if the list call fails in a way that a fetch would fail too.
         """
         now = self._loop.time()
         sharing = {
@@ -159,7 +159,7 @@ class Looks:
         self._show_all(group, runs)
 
     async def _list(self, wanting: list[Follower], count: int) -> dict[str, Glimpse]:
-        """Return the newest runs of a thread by their ids, until all that are wanted are there."""
+        """Return the newest runs of a thread, by id, until all that are wanted are found."""
         ids = {follower.wait.ref.run_id for follower in wanting}
         deadline = min(follower.wait.deadline for follower in wanting)
         limit = min(100, max(20, 2 * count))
@@ -174,7 +174,7 @@ class Looks:
         return runs
 
     async def _fetch(self, followers: list[Follower]) -> None:
-        """Look at one run for all that wait for it."""
+        """Fetch one run for all that wait for it."""
         wait = followers[0].wait
         deadline = min(follower.wait.deadline for follower in followers)
         flow = glimpse_run(await self._lookup.backend(), wait.ref, deadline=deadline)
@@ -188,7 +188,7 @@ class Looks:
                 self._go(follower, own)
 
     def _show_all(self, group: Group | None, runs: dict[str, Glimpse]) -> None:
-        """Show its run to each wait of a group that wants to look, or will before long."""
+        """Send its run to each follower of a group that wants to poll, now or soon."""
         now = self._loop.time()
         for follower in list(group.followers) if group else ():
             run = runs.get(follower.wait.ref.run_id)

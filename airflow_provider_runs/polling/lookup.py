@@ -1,4 +1,4 @@
-"""The connection of a poller: looked up once for all its waits, and again now and then."""
+"""The connection of a poller: looked up once for all its waits, and refreshed now and then."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lookup"]
 
-#: Seconds for which a connection is not looked up again by itself.
+#: Seconds after which a connection is looked up again.
 FRESH = 300.0
 
 
@@ -26,7 +26,7 @@ class Lookup:
     """The backend of a connection, and a lease on its HTTP client.
 
     :param look_up: looks the connection up.
-    :param context: what the lookup runs in.
+    :param context: the context that the lookup runs in.
     """
 
     def __init__(self, look_up: Callable[[], Awaitable[Backend]], context: Context) -> None:
@@ -40,11 +40,11 @@ class Lookup:
         self._task: asyncio.Task[None] | None = None
 
     async def backend(self, age: float | None = None) -> Backend:
-        """Return the backend; all who ask at once wait for one lookup.
+        """Return the backend; concurrent callers share one lookup.
 
-        :param age: seconds since the connection was looked up, at most; by default it is looked up
-            again now and then, while the backend of before is used.
-        :raises RunsConfigError: if it cannot be used.
+        :param age: how old the last lookup may be, in seconds. By default the connection is looked
+            up again in the background, and the old backend is used until then.
+        :raises RunsConfigError: if the connection cannot be used.
         """
         if self._backend is None or self._loop.time() - self._at > (FRESH if age is None else age):
             if self._task is None or self._task.done():
@@ -57,12 +57,12 @@ class Lookup:
 
     @property
     def client(self) -> SharedClient:
-        """The HTTP client, once there is a backend."""
+        """The HTTP client; only after ``backend`` has returned."""
         assert self._client is not None  # noqa: S101 - the backend came with it
         return self._client
 
     async def aclose(self) -> None:
-        """End a lookup that is under way, and let go of the HTTP client."""
+        """Cancel a lookup that is under way, and release the HTTP client."""
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -74,7 +74,7 @@ class Lookup:
         except RunsConfigError:
             if self._backend is None:
                 raise
-            backend = self._backend  # it was good once, so what stores it has a problem
+            backend = self._backend  # it worked before, so whatever stores it has a problem
         if self._backend is None or backend.settings != self._backend.settings:
             lease = AsyncExitStack()
             self._client = await lease.enter_async_context(shared_client(backend.settings))
@@ -85,6 +85,6 @@ class Lookup:
 
 
 def _take_error(task: asyncio.Task[None]) -> None:
-    """Take the error of a task whose callers have all gone; asyncio would log it."""
+    """Retrieve the error of a task that nobody waits for any more; else asyncio would log it."""
     if not task.cancelled():
         task.exception()

@@ -1,9 +1,9 @@
 """One poller for all the waits of an event loop that use the same connection.
 
-A triggerer runs a thousand waits in one event loop. Each is a flow of its own, but what they need
-of the world they share: the connection's lookup and HTTP client (``lookup``), the wake-ups
-(``clock``) and, for runs on one thread, the answer to one list call (``looks``). An error of one
-wait, or its cancellation, touches no other.
+A triggerer runs a thousand waits in one event loop. Each is a flow of its own, but they share what
+costs most: the connection's lookup and HTTP client (``lookup``), the wake-ups (``clock``) and, for
+runs on one thread, the answer to one list call (``looks``). An error or a cancellation of one wait
+does not affect the others.
 """
 
 from __future__ import annotations
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Poller", "shared_poller"]
 
-#: Looks for which a tick has room at least; and for a sweep, whose requests are bounded anyway and
-#: whose runs are to end soon.
+#: How many polls a tick takes at least; more for a sweep, whose requests are bounded anyway and
+#: whose runs should end soon.
 LOOKS_PER_TICK, LOOKS_PER_TICK_OF_A_SWEEP = 8, 100
-#: Seconds for which a connection is not looked up again after a refused key.
+#: Seconds between two lookups of a connection whose key is refused.
 REFUSED = 5.0
-#: Seconds after its deadline at which a wait is ended without a last look.
+#: Seconds after its deadline at which a wait ends even without a last poll.
 OVERRUN = 2 * LAST_LOOK
 
 
 class Poller:
-    """Looks at runs for many waits.
+    """Polls runs for many waits.
 
     :param look_up: looks the connection up.
-    :param slots: of a sweep: bound how many requests are on their way at once.
+    :param slots: in a sweep, bounds the number of concurrent requests.
     """
 
     def __init__(
         self, look_up: Callable[[], Awaitable[Backend]], slots: asyncio.Semaphore | None = None
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._context = context = Context()  # nobody's: what is shared belongs in no task's log
+        self._context = context = Context()  # an empty one: shared work belongs in no task's log
         self._tasks: set[asyncio.Task[None]] = set()
         self._sends = slots or asyncio.Semaphore(WORKERS)
         self._followers = Followers()
@@ -67,13 +67,16 @@ class Poller:
     async def backend(self) -> Backend:
         """Return the backend of the connection.
 
-        :raises RunsConfigError: if it cannot be used.
+        :raises RunsConfigError: if the connection cannot be used.
         """
         return await self._lookup.backend()
 
     async def follow(self, wait: Wait, log: Log) -> Run:
-        """Wait until the run is final, or what else the wait ends with.
+        """Wait until the run is final, or until the wait is over for another reason.
 
+        :param wait: what to wait for, and how.
+        :param log: as for ``flows.follow.wait_for``.
+        :return: the run that ends the wait.
         :raises RunsError: as ``flows.follow.wait_for`` does.
         """
         while True:
@@ -81,12 +84,12 @@ class Poller:
             try:
                 return await self._follow(backend, wait, log)
             except RunsAuthError:
-                # Somebody may have put a new key into the connection meanwhile.
+                # Somebody may have put a new key into the connection in the meantime.
                 if (await self._lookup.backend(REFUSED)).settings == backend.settings:
                     raise
 
     async def aclose(self) -> None:
-        """End whatever is under way and let go of the HTTP client."""
+        """Cancel whatever is under way, and release the HTTP client."""
         self._clock.close()
         self._looks.close()
         for task in self._tasks:
@@ -109,10 +112,10 @@ class Poller:
             self._followers.discard(follower)
 
     def _end_unseen(self, follower: Follower, backend: Backend) -> None:
-        """End a wait whose last look does not come: the server hangs, and so does the queue."""
+        """End a wait whose last poll does not come: the server hangs, and so does the queue."""
         conn_id = backend.settings.conn_id
         error = RunsTransportError(
-            f"No look was possible in time (connection {conn_id!r}): "
+            f"The last poll of the run timed out in the queue (connection {conn_id!r}): "
             "the server leaves too many requests unanswered.",
             conn_id=conn_id,
             transient=True,
@@ -120,7 +123,7 @@ class Poller:
         self._go(follower, error)
 
     def _go(self, follower: Follower, reply: Reply | Exception = None) -> None:
-        """Hand a follower what came of its last step, and take its next one."""
+        """Send a follower the reply to its last step, and carry out its next one."""
         step = follower.advance(reply)
         if isinstance(step, Sleep):
             self._clock.pause(follower, step.seconds)
@@ -135,7 +138,7 @@ class Poller:
         """Send one of a wait's own requests, such as the cancel of its run."""
         try:
             answer = await send(step, self._lookup.client, self._sends)
-        except Exception as error:  # noqa: BLE001 - it is the wait's own
+        except Exception as error:  # noqa: BLE001 - it goes to the wait
             self._go(follower, error)
         else:
             self._go(follower, answer)
@@ -154,10 +157,10 @@ _pollers: Leases[Poller] = Leases(Poller.aclose)
 async def shared_poller(
     conn_id: str, look_up: Callable[[], Awaitable[Backend]]
 ) -> AsyncIterator[Poller]:
-    """Lend a wait the poller of this event loop and a connection; the last one out closes it.
+    """Lend the poller that this event loop has for a connection; its last user closes it.
 
     :param conn_id: the connection.
-    :param look_up: looks it up.
+    :param look_up: looks the connection up.
     """
     async with _pollers.lend(conn_id, lambda: Poller(look_up)) as poller:
         metrics.watched(1)

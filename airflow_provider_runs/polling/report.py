@@ -1,4 +1,4 @@
-"""The report of a sweep: a line for each run, what came of it, and all of them as a table."""
+"""The report of a sweep: a line for each run with its result, and all lines as a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Result", "Swept", "table"]
 
 
 class Result(StrEnum):
-    """What came of a run in a sweep.
+    """What a sweep did with a run.
 
-    ``ended``: otherwise than by the cancel, before it or in spite of it. ``asked``: the cancel was
-    accepted and nobody waited for its effect. ``unknown age``: left alone, as its server does not
-    say when it was created.
+    ``ended``: the run ended before the cancel took effect. ``asked``: the server accepted the
+    cancel, and nobody waited for its effect. ``unknown age``: the run was not cancelled, because
+    the server does not say when it was created.
     """
 
     CANCELLED = "cancelled"
@@ -35,7 +35,7 @@ class Result(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """Whether the run may still go on although it was to be cancelled."""
+        """Whether the run was to be cancelled but may still be running."""
         return self in {Result.REFUSED, Result.UNCONFIRMED, Result.ERROR}
 
 
@@ -45,11 +45,11 @@ class Swept:
 
     :param thread_id: the thread.
     :param run_id: the run; ``None`` for a thread whose runs could not be listed.
-    :param before: its status when it was found.
+    :param before: its status when the sweep found it.
     :param after: its status as last seen.
-    :param age: seconds since it was created, if the server says when that was.
-    :param result: what came of it.
-    :param error: why it is a failure.
+    :param age: seconds since it was created; ``None`` if the server does not say when that was.
+    :param result: what the sweep did with it.
+    :param error: why it is a failure; ``None`` if it is not one.
     """
 
     thread_id: str
@@ -68,7 +68,7 @@ class Swept:
 
 
 def table(report: Sequence[Swept]) -> str:
-    """Return a report as a table, a line a run."""
+    """Return a report as a table in plain text, with a row for each line."""
     rows = [("thread", "run", "before", "after", "age", "result")]
     rows += [
         (

@@ -1,4 +1,4 @@
-"""Sweeping threads: cancelling every active run that matches, some at a time, and reporting each.
+"""Sweeping threads: cancelling every active run that matches, several at once, with a report.
 
 One bad run, or one bad thread, never stops the rest.
 """
@@ -43,13 +43,13 @@ class Sweep:
     """What to sweep, and how.
 
     :param thread_ids: the threads; ``None`` for all that have active runs.
-    :param statuses: runs in these statuses.
-    :param metadata: runs that have at least these entries in their metadata.
-    :param older_than: runs that were created that many seconds ago or earlier.
-    :param max_concurrency: how many requests are on their way at once.
-    :param deadline: when all must be final, in epoch seconds; ``None`` waits for no run.
-    :param poll_interval: longest pause between two looks at a run, in seconds.
-    :param dry_run: only find the runs.
+    :param statuses: only runs in these statuses.
+    :param metadata: only runs with at least these entries in their metadata.
+    :param older_than: only runs that were created at least that many seconds ago.
+    :param max_concurrency: how many requests may be under way at once.
+    :param deadline: when all runs must be final, in epoch seconds; ``None`` to wait for none.
+    :param poll_interval: longest pause between two polls of a run, in seconds.
+    :param dry_run: find the runs, and cancel none.
     """
 
     thread_ids: Sequence[str] | None
@@ -62,11 +62,11 @@ class Sweep:
     dry_run: bool = False
 
     def to_json(self) -> JsonObject:
-        """Return the sweep as plain JSON: the keyword arguments of ``Sweep`` again."""
+        """Return the sweep as plain JSON: the keyword arguments of ``Sweep``."""
         return asdict(self)
 
     def matches(self, run: Run) -> bool:
-        """Return whether a run is one to cancel, its age aside."""
+        """Return whether a run is one to cancel, apart from its age."""
         own = run.metadata if isinstance(run.metadata, dict) else {}
         wanted = self.metadata or {}
         return run.status.value in self.statuses and all(
@@ -77,6 +77,8 @@ class Sweep:
 async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
     """Cancel every matching run of some threads, and wait until they are final.
 
+    :param backend: of the threads' connection.
+    :param todo: what to sweep, and how.
     :param log: gets a line for each run that is cancelled and for each failure.
     :return: a line for each run that matched and for each thread that could not be listed.
     :raises RunsConfigError: if the connection cannot be used.
@@ -96,15 +98,19 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
 
 
 async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: Log) -> Run:
-    """Ask for one run to be cancelled, and return it as it is then.
+    """Ask the server to cancel one run, without waiting for its end.
 
+    :param backend: of the run's connection.
+    :param run_id: the run.
+    :param thread_id: its thread; ``None`` where the API has no threads.
     :param log: gets a line.
-    :raises RunsError: as ``client.cancel_run``.
+    :return: the run as it is after the request.
+    :raises RunsError: as ``flows.calls.cancel_run`` does.
     """
     ref = RunRef(run_id, thread_id)
     async with shared_client(backend.settings) as http:
         run = await adrive(cancel_run(backend, ref), http)
-    log.info("Asked for the cancel: %s is %s", ref, run.status.value)
+    log.info("Requested the cancel: %s is %s", ref, run.status.value)
     return run
 
 
@@ -125,7 +131,7 @@ class _Sweeper:
         return list(dict.fromkeys(names))
 
     async def thread(self, thread_id: str) -> list[Swept]:
-        """Sweep one thread; what is no id is reported like a thread that cannot be listed."""
+        """Sweep one thread; an invalid id is reported like a thread that cannot be listed."""
         try:
             runs = [
                 run
@@ -141,7 +147,7 @@ class _Sweeper:
 
     async def run(self, thread_id: str, run: Run) -> Swept | None:
         """Cancel one run; ``None`` if it is too young."""
-        # In the future where a server's clock is ahead, and for LangGraph's delayed runs.
+        # It is in the future if the server's clock is ahead, and for LangGraph's delayed runs.
         created = run.created_at
         age = max(0.0, time.time() - created) if isinstance(created, int) else None
         if age is not None and age < self.todo.older_than:
@@ -164,7 +170,7 @@ class _Sweeper:
         return line
 
     async def cancel(self, ref: RunRef) -> Run:
-        """Cancel a run, and wait until it is final if there is a deadline for that."""
+        """Cancel a run; if the sweep has a deadline, wait until the run is final."""
         until = self.todo.deadline
         if until is None:
             return await adrive(cancel_run(self.backend, ref), self.http, self.slots)
@@ -174,10 +180,10 @@ class _Sweeper:
 
 
 class _Silent:
-    """Takes the lines of a single wait: the report says what they would say."""
+    """A log that drops the lines of a single wait: the report says the same."""
 
     def info(self, event: str, /, *args: Any) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     warning = info
 
@@ -190,7 +196,7 @@ def _success(run: Run) -> Result:
 
 def _failure(error: RunsError) -> Result:
     if isinstance(error, RunNotFound):
-        return Result.ENDED  # it was there a moment ago: a run that is deleted runs no more
+        return Result.ENDED  # the sweep had just found it, so it was deleted: it cannot be running
     if isinstance(error, CancelRefused):
         return Result.REFUSED
     return Result.UNCONFIRMED if isinstance(error, RunTimeout) else Result.ERROR

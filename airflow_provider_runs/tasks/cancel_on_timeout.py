@@ -1,4 +1,4 @@
-"""How a sensor gives a wait up: it cancels the run first if asked to, and says what came of it."""
+"""How a sensor ends a wait early: if asked to, it cancels the run first and says how that went."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ __all__ = ["CancelsOnTimeout", "SensorRunTimeout"]
 
 
 class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
-    """The sensor's time is up. Airflow retries no sensor for that."""
+    """The sensor timed out. Airflow does not retry a sensor after that."""
 
 
 class CancelsOnTimeout:
-    """The part of a sensor that gives up."""
+    """The part of a sensor that ends a wait early."""
 
     run_id: str
     thread_id: str | None
@@ -52,7 +52,7 @@ class CancelsOnTimeout:
 
     @contextmanager
     def _cancelling_on_timeout(self) -> Iterator[None]:
-        """Cancel the run before a wait is given up that leaves it active, and say how it ended."""
+        """Cancel the run if the wait ends while it may be active; add the result to the error."""
         try:
             yield
         except (RunFailed, RunNotFound):
@@ -64,7 +64,7 @@ class CancelsOnTimeout:
         except TaskDeferralError as error:
             words = (
                 f"The trigger that waited for run {self.run_id!r} (connection {self.conn_id!r}) "
-                f"failed: {error}; the triggerer's log says more. {self._cancel()}"
+                f"failed: {error}. See the triggerer's log. {self._cancel()}"
             )
             raise about(self, RunsError, words.rstrip()) from error
         except RunsError as error:
@@ -75,12 +75,12 @@ class CancelsOnTimeout:
             return SensorRunTimeout(**error.adding(self._cancel()).fields())
         words = (
             f"Airflow ended the deferral that waited for run {self.run_id!r} (connection "
-            f"{self.conn_id!r}) before its trigger did; is the triggerer up? {self._cancel()}"
+            f"{self.conn_id!r}) before its trigger fired. Is the triggerer up? {self._cancel()}"
         )
         return about(self, SensorRunTimeout, words.rstrip())
 
     def _cancel(self) -> str:
-        """Cancel the run if asked to, and return words on what came of it, if anything."""
+        """Cancel the run if asked to; return a sentence on how that went, else an empty text."""
         if self.on_timeout != "cancel":
             return ""
         now = time.time()
@@ -95,14 +95,15 @@ class CancelsOnTimeout:
             try:
                 run = self._follow(wait)
             except AirflowTaskTimeout:
-                # execution_timeout rings once. The cancel, asked for by the user, has its own time.
+                # execution_timeout has expired during the cancel, and does so only once. The user
+                # asked for the cancel, which has a timeout of its own, so it is tried again.
                 run = self._follow(wait)
         except CancelRefused as error:
-            return f"Cancelling it was refused. {error.message}"
+            return f"The server refused to cancel it. {error.message}"
         except RunTimeout as error:
-            return f"It was asked to cancel, but that is not confirmed. {error.message}"
+            return f"The cancel was requested, but is not confirmed. {error.message}"
         except RunsError as error:
-            return f"Whether it could be cancelled is unknown. {error.message}"
+            return f"Whether it was cancelled is unknown. {error.message}"
         return f"It was cancelled and ended {run.status.value!r}."
 
     def _follow(self, wait: Wait) -> Run:
@@ -111,7 +112,7 @@ class CancelsOnTimeout:
 
     @contextmanager
     def _soft_failing(self) -> Iterator[None]:
-        """Skip instead of failing, as ``BaseSensorOperator`` does for its own loop."""
+        """Skip instead of failing, as ``BaseSensorOperator`` does in its own loop."""
         try:
             yield
         except (AirflowSkipException, AirflowRescheduleException):

@@ -1,4 +1,4 @@
-"""Leaving the worker: when a wait must end, and how a task waits in the triggerer."""
+"""Deferral: when a wait must end, and how a task waits in the triggerer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 __all__ = ["deadline", "defer", "settling_time"]
 
-#: Seconds beyond the trigger's own deadline after which Airflow ends the deferral: only a net,
-#: since it then tells neither the trigger nor the task what the run did.
-NET = 300.0
+#: Seconds after the trigger's own deadline at which Airflow ends the deferral. Only a last resort:
+#: the trigger is not told, and the task does not learn what the run did.
+DEFERRAL_MARGIN = 300.0
 
 
 def deadline(started_at: float, timeout: float, execution_timeout: timedelta | None) -> float:
     """Return when a wait must end, in epoch seconds.
 
-    No Airflow 3 ends a deferred task at its ``execution_timeout``, so it is counted in here. The
-    wait ends a little before it, since its own error says more than Airflow's.
+    No Airflow 3 ends a deferred task at its ``execution_timeout``, so this takes it into account.
+    The wait ends a little earlier, since its own error says more than Airflow's.
 
     :param started_at: when the task began to wait, in epoch seconds.
     :param timeout: the task's own limit, in seconds.
@@ -36,11 +36,11 @@ def deadline(started_at: float, timeout: float, execution_timeout: timedelta | N
 
 
 def settling_time() -> float:
-    """Return the seconds for which a task that has left its worker must not come back.
+    """Return how long a task that has left its worker must not come back, in seconds.
 
-    Airflow watches the process of such a task until its next heartbeat would be due. If the task is
-    queued again before the scheduler has heard of the end of that process, the scheduler takes the
-    end for the new start's, and fails the task ("… state attribute is queued", Airflow 3.3.2).
+    Airflow supervises the process of such a task until its next heartbeat would be due. If the task
+    is queued again before the scheduler has heard that this process ended, the scheduler takes that
+    for the end of the new try and fails the task ("… state attribute is queued", Airflow 3.3.2).
     """
     return float(conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2)
 
@@ -48,9 +48,11 @@ def settling_time() -> float:
 def defer(task: BaseOperator, trigger: BaseTrigger, until: float) -> NoReturn:
     """Leave the worker until a trigger fires; ``execute_complete`` gets its event.
 
+    :param task: the task to defer.
+    :param trigger: what it waits for.
     :param until: the trigger's own deadline, in epoch seconds.
     :raises TaskDeferred: always.
     """
-    net = timedelta(seconds=max(0.0, until - time.time()) + NET)
-    task.defer(trigger=trigger, method_name="execute_complete", timeout=net)
+    limit = timedelta(seconds=max(0.0, until - time.time()) + DEFERRAL_MARGIN)
+    task.defer(trigger=trigger, method_name="execute_complete", timeout=limit)
     raise AssertionError  # pragma: no cover - `defer` always raises

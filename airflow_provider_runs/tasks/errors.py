@@ -1,4 +1,4 @@
-"""The errors of a task: about its run, and as Airflow heeds them."""
+"""The errors of a task: about its run, and of the classes that Airflow acts on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["UnwantedStatus", "about"]
 
 
 class UnwantedStatus(RunFailed, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
-    """The run is where it should not be and will stay there, so Airflow does not retry the task."""
+    """The run is in an unwanted status and will stay in it, so Airflow does not retry the task."""
 
 
 E = TypeVar("E", bound=RunsError)
@@ -24,7 +24,9 @@ def about(task: Any, kind: type[E], words: str, run: Run | None = None) -> E:
     """Return an error about the run that a task works on.
 
     :param task: an operator or sensor with ``run_id``, ``thread_id`` and ``conn_id``.
-    :param run: the run as it was seen, if it was.
+    :param kind: the class of the error.
+    :param words: its message.
+    :param run: the run as it was last seen, if it was seen.
     """
     return kind(
         words,

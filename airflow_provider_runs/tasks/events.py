@@ -1,7 +1,7 @@
 """The events that carry the end of a wait, or of a sweep, from the triggerer to the worker.
 
-They cross a process boundary, and at an upgrade also a version boundary, so they are checked when
-they arrive: no run is taken as final unless the event holds a final run.
+They cross a process boundary, and during an upgrade also a version boundary, so they are validated
+when they arrive: a run counts as final only if the event holds a final run.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Outcome(StrEnum):
 class RunEvent(BaseModel):
     """The end of a wait, as plain JSON in a trigger event.
 
-    :param version: of this form; raised when the form changes.
+    :param version: the version of this format; it grows when the format changes.
     :param outcome: how the wait ended.
-    :param run: the run as it was seen; ``None`` with an error.
-    :param error: the error in the form of ``RunsError.to_json``; ``None`` with a run.
+    :param run: the run that ended the wait; ``None`` if an error did.
+    :param error: the error that ended the wait, as ``RunsError.to_json`` returns it; ``None`` if a
+        run did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -51,12 +52,15 @@ class RunEvent(BaseModel):
         if (self.run is None) == (self.error is None):
             raise ValueError("an event holds a run or an error")
         if self.outcome is not _outcome(self.run):
-            raise ValueError(f"a run in this status is not {self.outcome.value!r}")
+            raise ValueError(f"a run in this status does not mean {self.outcome.value!r}")
         return self
 
     @classmethod
     def of(cls, end: Run | RunsError) -> RunEvent:
-        """Return the event for a wait that ended with this run or error."""
+        """Return the event for a wait that ended with this run or error.
+
+        :param end: the run or the error.
+        """
         if isinstance(end, RunsError):
             return cls(outcome=Outcome.ERROR, error=end.to_json())
         return cls(outcome=_outcome(end), run=end)
@@ -70,10 +74,10 @@ class RunEvent(BaseModel):
     def read(data: Any, run_id: str) -> Run:
         """Return the run of an event that has arrived.
 
-        :param data: what ``to_json`` gave, after its journey.
-        :param run_id: the run that was waited for; an event about another one is none of ours.
-        :raises RunsResponseError: if it is no such event.
-        :raises RunsError: the error that the event carries.
+        :param data: the event: what ``to_json`` returned in the triggerer.
+        :param run_id: the run that the task waits for; the event must be about this run.
+        :raises RunsResponseError: if it is not a valid event about this run.
+        :raises RunsError: the error that the event holds.
         """
         try:
             event = RunEvent.model_validate(data)
@@ -81,7 +85,7 @@ class RunEvent(BaseModel):
             if event.run and event.run.id != run_id:
                 raise TypeError("it is about another run")  # noqa: TRY301
         except (ValidationError, TypeError) as broken:
-            raise _not_understood(data, broken, "look at the run") from None
+            raise _not_understood(data, broken, "check the run") from None
         if error is not None:
             raise error
         assert event.run is not None  # noqa: S101 - the event agrees with itself
@@ -91,9 +95,10 @@ class RunEvent(BaseModel):
 class SweepEvent(BaseModel):
     """The end of a sweep, as plain JSON in a trigger event.
 
-    :param version: of this form; raised when the form changes.
-    :param report: a line for each run; ``None`` with an error.
-    :param error: the error in the form of ``RunsError.to_json``; ``None`` with a report.
+    :param version: the version of this format; it grows when the format changes.
+    :param report: a line for each run; ``None`` if an error ended the sweep.
+    :param error: the error that ended the sweep, as ``RunsError.to_json`` returns it; ``None`` if
+        there is a report.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -110,7 +115,10 @@ class SweepEvent(BaseModel):
 
     @classmethod
     def of(cls, end: list[Swept] | RunsError) -> SweepEvent:
-        """Return the event for a sweep that ended with this report or error."""
+        """Return the event for a sweep that ended with this report or error.
+
+        :param end: the report or the error.
+        """
         if isinstance(end, RunsError):
             return cls(error=end.to_json())
         return cls(report=end)
@@ -120,16 +128,16 @@ class SweepEvent(BaseModel):
         return self.model_dump(mode="json", exclude_none=False, exclude=self._absent())
 
     def _absent(self) -> set[str]:
-        # Version 0.1.0 tells a report from an error by which of them is there.
+        # Version 0.1.0 distinguishes a report from an error by the field that is present.
         return {"error"} if self.error is None else {"report"}
 
     @staticmethod
     def read(data: Any) -> list[Swept]:
         """Return the report of an event that has arrived.
 
-        :param data: what ``to_json`` gave, after its journey.
-        :raises RunsResponseError: if it is no such event.
-        :raises RunsError: the error that the event carries.
+        :param data: the event: what ``to_json`` returned in the triggerer.
+        :raises RunsResponseError: if it is not a valid event.
+        :raises RunsError: the error that the event holds.
         """
         try:
             event = SweepEvent.model_validate(data)
@@ -150,15 +158,15 @@ def _not_understood(
     else:
         problem = str(broken)
     return RunsResponseError(
-        f"The trigger's event cannot be understood, so it is not known what it tells the end of: "
-        f"{data!r:.300}. Clear the task to {again} again. ({problem})"
+        f"The trigger's event cannot be understood, so its result is unknown: {data!r:.300}. "
+        f"Clear the task to {again} again. ({problem})"
     )
 
 
 def _outcome(run: Run | None) -> Outcome:
-    """How a wait ended that ended with this run.
+    """Return how a wait ended; ``None`` in place of a run means with an error.
 
-    :raises ValueError: if no wait ends with such a run.
+    :raises ValueError: if a run in this status does not end a wait.
     """
     if run is None:
         return Outcome.ERROR

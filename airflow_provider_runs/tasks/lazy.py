@@ -1,4 +1,4 @@
-"""What a task needs only once it runs, imported then: a DAG file that names an operator loads none.
+"""What a task needs only when it runs, imported on first use, to keep DAG files fast to parse.
 
 ``lazy.RunsHook`` is ``hooks.RunsHook``, and so on.
 """
@@ -36,7 +36,7 @@ __all__ = [
     "table",
 ]
 
-_HOMES = {
+_MODULES = {
     "Result": "polling.report",
     "Run": "models",
     "RunEvent": "tasks.events",
@@ -55,6 +55,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"airflow_provider_runs.{_HOMES[name]}"), name)
+    return getattr(import_module(f"airflow_provider_runs.{_MODULES[name]}"), name)

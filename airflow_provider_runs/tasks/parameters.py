@@ -15,35 +15,40 @@ __all__ = ["default_deferrable", "one_of", "optional_seconds", "seconds", "some_
 
 
 def default_deferrable() -> bool:
-    """Return Airflow's ``[operators] default_deferrable``."""
+    """Return the value of ``[operators] default_deferrable`` in Airflow's configuration."""
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
 def seconds(name: str, value: float | timedelta) -> float:
-    """Return a span of time as seconds.
+    """Return a duration in seconds.
 
-    :raises ValueError: if it is not more than zero, or has no end.
+    :param name: the parameter, for the error.
+    :param value: a timedelta, or seconds.
+    :raises ValueError: if it is not more than zero, or not finite.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if not 0 < number < math.inf:
-        raise ValueError(f"{name} must be more than 0 seconds and have an end, not {value!r}")
+        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
     return number
 
 
 def optional_seconds(name: str, value: float | timedelta | None) -> float | None:
-    """Return a span of time as seconds, or ``None`` as it is.
+    """Return a duration in seconds; ``None`` stays ``None``.
 
-    :raises ValueError: if it is not more than zero, or has no end.
+    :param name: the parameter, for the error.
+    :param value: a timedelta, or seconds.
+    :raises ValueError: if it is not more than zero, or not finite.
     """
     return None if value is None else seconds(name, value)
 
 
 def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of a parameter if they are some of those allowed.
+    """Return the values of a parameter, if all of them are allowed.
 
     :param name: the parameter, for the error.
-    :param words: one or more; a single one may be a text.
-    :raises ValueError: if there are none, or others.
+    :param words: its values; a string is a single value.
+    :param allowed: the allowed values.
+    :raises ValueError: if there are none, or one is not allowed.
     """
     chosen = (words,) if isinstance(words, str) else tuple(words)
     if not chosen or not set(chosen) <= set(allowed):
@@ -53,11 +58,13 @@ def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[
 
 
 def one_of(name: str, word: str, allowed: tuple[str, ...]) -> str:
-    """Return the word of a parameter if it is one of those allowed.
+    """Return the value of a parameter, if it is allowed.
 
     :param name: the parameter, for the error.
-    :raises ValueError: if it is not.
+    :param word: its value.
+    :param allowed: the allowed values.
+    :raises ValueError: if it is not one of them.
     """
     if not isinstance(word, str):
-        raise ValueError(f"{name} must be a text, not {word!r}")  # noqa: TRY004 - as the others
+        raise ValueError(f"{name} must be a string, not {word!r}")  # noqa: TRY004 - as the others
     return some_of(name, word, allowed)[0]

@@ -104,9 +104,9 @@ def test_asking_is_enough_without_waiting(start, cancel):
 def test_a_run_that_ended_before_is_judged_as_told(ended, cancel, error, end):
     run = ended(error=error)
     assert cancel(run)["status"] == end
-    with pytest.raises(AirflowSkipException, match=f"ended '{end}' of itself"):
+    with pytest.raises(AirflowSkipException, match=f"ended '{end}' before the cancel took effect"):
         cancel(run, on_already_final="skip")
-    with pytest.raises(RunFailed, match=f"ended '{end}' of itself") as caught:
+    with pytest.raises(RunFailed, match=f"ended '{end}' before the cancel took effect") as caught:
         cancel(run, on_already_final="fail")
     assert isinstance(caught.value, AirflowFailException)
 

@@ -71,9 +71,9 @@ def test_a_run_that_ended_before_is_judged_as_told(server, cancel, end):
     run = server.create_run()
     server.end(run["id"], end)
     assert cancel(run)["status"] == end
-    with pytest.raises(AirflowSkipException, match=f"ended '{end}' of itself"):
+    with pytest.raises(AirflowSkipException, match=f"ended '{end}' before the cancel took effect"):
         cancel(run, on_already_final="skip")
-    with pytest.raises(RunFailed, match=f"ended '{end}' of itself") as caught:
+    with pytest.raises(RunFailed, match=f"ended '{end}' before the cancel took effect") as caught:
         cancel(run, on_already_final="fail")
     assert isinstance(caught.value, AirflowFailException)  # Airflow will not retry it
     assert caught.value.run["status"] == end
@@ -318,7 +318,9 @@ def test_a_deferral_that_airflow_ended_is_followed_by_one_more_look(server, erro
     ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
     resumed = "__fail__", {"error": error, "traceback": ["line"]}, {}
 
-    with pytest.raises(RunTimeout, match=r"is the triggerer up\? It is 'cancelling' now") as caught:
+    with pytest.raises(
+        RunTimeout, match=r"Is the triggerer up\? The run is 'cancelling' now"
+    ) as caught:
         CancelRunOperator(task_id="cancel", **ids).resume_execution(*resumed)
     assert caught.value.run["id"] == run["id"]
 

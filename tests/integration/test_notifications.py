@@ -66,8 +66,8 @@ def test_it_does_not_wait_for_the_effect(server, notify, capfd):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({}, "neither a run_id nor a thread_id"),
-        ({"run_id": None, "thread_id": ""}, "neither a run_id nor a thread_id"),
+        ({}, "Neither run_id nor thread_id is given"),
+        ({"run_id": None, "thread_id": ""}, "Neither run_id nor thread_id is given"),
         ({"run_id": "run_nope", "thread_id": "thread_nope"}, "run_nope"),
         ({"run_id": "a/b", "thread_id": "thread_1"}, "cannot be an id"),
         ({"thread_id": "thread_nope"}, "Could not list the runs"),

@@ -164,13 +164,13 @@ def test_on_timeout_the_run_is_cancelled_before_a_soft_fail_skips(server, sense)
 
 def test_a_cancel_that_is_not_confirmed_in_time_says_so(server, sense):
     run = server.create_run(script=RunScript(cancelling_for=INF))
-    with pytest.raises(RunTimeout, match="asked to cancel, but that is not confirmed"):
+    with pytest.raises(RunTimeout, match="The cancel was requested, but is not confirmed"):
         sense(run, timeout=0.5, on_timeout="cancel", cancel_timeout=0.5)
 
 
 def test_a_cancel_that_is_refused_says_so(server, sense):
     run = server.create_run(script=RunScript(queued_for=0, runs_for=INF, refuse_cancel=400))
-    with pytest.raises(RunTimeout, match="Cancelling it was refused"):
+    with pytest.raises(RunTimeout, match="The server refused to cancel it"):
         sense(run, timeout=0.5, on_timeout="cancel", cancel_timeout=0.5)
     assert server.accepted_cancels() == 0
 
@@ -182,7 +182,7 @@ def test_a_wait_that_fails_for_good_cancels_too_and_says_what_came_of_it(server,
         sense(run, on_timeout="cancel")
     other = server.create_run()
     server.fault(Fault(status=401), times=None)
-    with pytest.raises(RunsAuthError, match="Whether it could be cancelled is unknown"):
+    with pytest.raises(RunsAuthError, match="Whether it was cancelled is unknown"):
         sense(other, on_timeout="cancel")
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_has_ended_or_is_missing_is_not_cancelled(server, sense):
 
 def test_with_an_unusable_connection_nothing_is_known_of_a_cancel(sense, connect):
     connect(host="ftp://x")
-    with pytest.raises(RunsConfigError, match="Whether it could be cancelled is unknown"):
+    with pytest.raises(RunsConfigError, match="Whether it was cancelled is unknown"):
         sense({"id": "run_1", "thread_id": "thread_1"}, on_timeout="cancel")
     with pytest.raises(RunsConfigError) as caught:
         sense({"id": "run_1", "thread_id": "thread_1"})

@@ -56,7 +56,7 @@ def test_a_deferral_that_airflow_ended_cancels_if_asked(server, run, make, error
 
 
 def test_a_deferral_that_airflow_ended_leaves_the_run_if_not_asked(server, make):
-    with pytest.raises(RunTimeout, match="is the triggerer up"):
+    with pytest.raises(RunTimeout, match="Is the triggerer up"):
         resume(make(), "Trigger timeout")
     with pytest.raises(AirflowSkipException):
         resume(make(soft_fail=True), "Trigger timeout")
