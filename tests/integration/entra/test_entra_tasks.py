@@ -35,7 +35,7 @@ def tested(request: pytest.FixtureRequest) -> Callable[[], tuple[bool, str]]:
 
 def test_a_good_connection_is_told_as_good(entra, project, connect, tested):
     connect()
-    assert tested() == (True, f"Connected to {project.base_url}, and the key is good.")
+    assert tested() == (True, f"Connected to {project.base_url}, and the key is valid.")
     assert len(entra.asked) == 1
 
 
@@ -53,7 +53,7 @@ def test_a_test_waits_for_a_silent_endpoint_only_for_seconds(entra, connect):
     begun = time.monotonic()
     good, words = FoundryRunsHook().test_connection()
     assert not good
-    assert "no Entra ID token could be had" in words
+    assert "fetching an Entra ID token failed" in words
     assert time.monotonic() - begun < PATIENCE
 
 
