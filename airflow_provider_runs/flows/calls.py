@@ -262,9 +262,7 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
         try:
             while True:
                 answer = yield from _send(backend, call, until)
-                may_restart &= (
-                    call.repeatable
-                )  # a call that has had an effect must not be sent again
+                may_restart &= call.repeatable  # a call that took effect must not be sent again
                 try:
                     call = exchange.send(answer)
                 except StopIteration as end:

@@ -20,7 +20,7 @@ from airflow_provider_runs.polling.clock import TICK
 from airflow_provider_runs.polling.looks import WORKERS
 from airflow_provider_runs.polling.poller import LOOKS_PER_TICK, shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
-from airflow_provider_runs.transport.clients import TOO_MANY, shared_clients
+from airflow_provider_runs.transport.clients import DEFAULT_RETRY_AFTER, shared_clients
 from tests.moments import PATIENCE, auntil, beats
 
 LOG = logging.getLogger("runs.test")
@@ -244,7 +244,9 @@ def test_waits_that_begin_together_are_spread(server):
 
 
 @pytest.mark.parametrize(
-    ("headers", "pause"), [({"retry-after": "1.2"}, 1.2), ({}, TOO_MANY)], ids=["said", "not said"]
+    ("headers", "pause"),
+    [({"retry-after": "1.2"}, 1.2), ({}, DEFAULT_RETRY_AFTER)],
+    ids=["said", "not said"],
 )
 def test_a_pause_that_the_server_needs_for_one_holds_up_all(server, connect, headers, pause):
     connect(max_retries=0)
