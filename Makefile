@@ -33,7 +33,7 @@ PINS := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-h
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## cancel runs and wait until they have ended; options: BACKEND=langgraph, URL=, API_KEY
+demo: $(READY) ## cancel runs and wait until they end; options: BACKEND=langgraph, URL=, API_KEY
 	@$(RUN) -m dev.demo $(if $(BACKEND),--backend '$(BACKEND)') $(if $(URL),--url '$(URL)')
 
 # With BACKEND=langgraph, and without a URL, it starts a server of its own.
@@ -44,9 +44,9 @@ endif
 airflow: $(READY) ## a full local Airflow with the provider and its example DAGs, until Ctrl-C
 	@$(RUN) -m dev.run_airflow
 
-check: lint types test ## all that needs no running Airflow: format, lint, types, tests with coverage
+check: lint types test ## all checks that need no running Airflow: format, lint, types, tests with coverage
 
-format: $(READY) ## format the code and repair what the linter can
+format: $(READY) ## format the code and fix what the linter can
 	$(RUN) -m ruff format
 	$(RUN) -m ruff check --fix
 
@@ -80,14 +80,14 @@ e2e-full: $(READY) ## every way a task can end, on a real Airflow with PostgreSQ
 	@dev/need.sh postgresql 'command -v postgres || ls /usr/lib/postgresql/*/bin/postgres'
 	$(RUN) -m pytest tests/e2e_full
 
-pictures: $(READY) ## take the README's pictures of Airflow's UI anew, into docs/images
+pictures: $(READY) ## take the README's pictures of Airflow's UI again, into docs/images
 	@dev/need.sh chromium 'command -v chromium'
 	PICTURES='$(CURDIR)/docs/images' $(RUN) -m pytest tests/e2e_browser/test_pictures.py
 
 bench: $(READY) $(READY_BENCH) ## run the benchmarks and print their table; ten minutes, BENCH=--quick one
 	@$(RUN) -m benchmarks $(BENCH)
 
-provider-info: $(READY) ## write airflow_provider_runs/provider_info.py anew from the backends
+provider-info: $(READY) ## generate airflow_provider_runs/provider_info.py from the backends
 	$(RUN) -m dev.provider_info airflow_provider_runs/provider_info.py
 	$(RUN) -m ruff format airflow_provider_runs/provider_info.py
 
@@ -96,7 +96,7 @@ requirements: $(READY) ## pin the newest versions that dev/requirements*.in allo
 	.venv/bin/uv pip compile $(PINS) --output-file dev/requirements-langgraph.txt \
 		dev/requirements-langgraph.in
 
-clean: ## remove .venv and all that was made here
+clean: ## remove .venv and everything else that was generated here
 	rm -rf .venv .venv-bench .venv-langgraph .venv-oldest
 	rm -rf .airflow .demo dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .pytest_cache .mypy_cache .ruff_cache

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from benchmarks.line import Line
 
 NOTES = """
-CPU per run-poll: CPU time of the whole process, for each run and poll interval of watching it, when
-    the pauses have grown to the interval. A list that tells of 20 watched runs is 20 run-polls; to
-    poll more often than the interval counts for nothing. Where a contender does not keep up, only
-    what it did counts: its numbers flatter it.
-gap: how late the event loop's heart, of 5 ms, beats while runs end; all beats in a stall count.
+CPU per run-poll: CPU time of the whole process, per watched run and poll interval, measured once
+    the pauses have grown to the interval. A list that shows 20 watched runs counts as 20 run-polls;
+    polls beyond one per interval do not count. If a contender cannot keep up, only the polls that
+    it made count, so its numbers flatter it.
+gap: how late a heartbeat of 5 ms on the event loop comes while runs end; all beats in a stall
+    count.
 late: from the run's end on the server to the trigger's event.
-share of the time it waited for a core: other programs had it. Where that is much, gaps and lateness
-    are theirs too, and only the CPU times say something.
-memory: growth of the process's resident memory from before the first wait, after a warm-up, until
-    all of them have polled for a while.
-ours, fast: with the extra `fast`, left out as long as nothing uses it; ours: as if that were not
-    installed.
+share of the time it waited for a core: the time in which other programs had the core. If it is
+    large, gaps and lateness are partly theirs, and only the CPU times are meaningful.
+memory: growth of the process's resident memory, from after a warm-up but before the first wait,
+    until all waits have polled for a while.
+ours, fast: with the extra `fast`; left out if nothing uses it. ours: as if that were not installed.
 """
 
 

@@ -1,4 +1,4 @@
-"""What `make bench` measures; the command line says."""
+"""What `make bench` measures, as the command line says."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def read_options() -> Options:
     """Return what the command line says."""
     parser = ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute's worth, for development")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, help="by default all")
-    parser.add_argument("--waits", nargs="+", type=int, help="how many waits go on at once")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="what to measure, by default all")
+    parser.add_argument("--waits", nargs="+", type=int, help="numbers of concurrent waits")
     parser.add_argument("--interval", type=float, help="seconds between two polls of a run")
     parser.add_argument("--no-rivals", action="store_true", help="leave the other providers out")
     given = parser.parse_args()

@@ -245,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Serving on {server.url}, log in {server.log}; Ctrl-C stops it.", flush=True)
             while server.pids():
                 time.sleep(1)
-            print("The server ended by itself.", file=sys.stderr)
+            print("The server has stopped unexpectedly.", file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         print("Stopped.")

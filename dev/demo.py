@@ -235,7 +235,7 @@ def ask_the_server(stage: Stage, seen: dict[str, Seen]) -> int:
     if stage.ask is None:
         return 0
     ends = {run_id: stage.ask(run.thread_id, run_id) for run_id, run in seen.items()}
-    print("\nThe server's own word for each, 404 for one that was rolled back:")
+    print("\nThe status of each run on the server (404: it was rolled back):")
     for run_id, end in ends.items():
         print(f"{run_id} {end}")
     return int(not set(ends.values()) <= CANCELLED)

@@ -87,7 +87,7 @@ def main(command: list[str]) -> int:
         foreign = ForeignAirflow(Path(folder))
         code = subprocess.run(command, env=foreign.environment(), check=False).returncode
         if touched := foreign.touched():
-            print(f"{command} touched its caller's {', '.join(touched)}", file=sys.stderr)
+            print(f"{command} changed its caller's {', '.join(touched)}", file=sys.stderr)
             return 1
     return code
 

@@ -11,7 +11,7 @@ fi
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo)
 if ! command -v apt-get >/dev/null || { [ -n "${sudo[*]}" ] && [ -z "${CI:-}" ]; }; then
-    echo "This needs another program. On Debian and Ubuntu: sudo apt-get install $package" >&2
+    echo "A program is missing. On Debian and Ubuntu: sudo apt-get install $package" >&2
     exit 1
 fi
 echo "Installing $package" >&2

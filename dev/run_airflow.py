@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "example_dags"
 
 GREETING = """
-Airflow        {airflow}   (no login: everyone is administrator)
+Airflow        {airflow}   (no login: everybody is an administrator)
 Run server     {server}   (connection runs_default)
 DAGs           {examples}
 Logs           {logs}
 
 Trigger a DAG in the browser: Dags, its name, Trigger. For DAGs that ask for a run, here is one
-that goes on for an hour unless it is cancelled:
+that runs for an hour unless it is cancelled:
   run_id       {run_id}
   thread_id    {thread_id}
 

@@ -142,4 +142,4 @@ def test_making_the_provider_info_leaves_it_alone_too(foreign, tmp_path):
 def test_a_command_fails_in_a_foreign_environment_that_it_changes(code, exit_code, capfd):
     script = "import os, sys; sys.argv.append(os.environ['AIRFLOW_CONFIG']); " + code
     assert main([sys.executable, "-c", script]) == exit_code
-    assert ("touched its caller's theirs.cfg" in capfd.readouterr().err) == (exit_code == 1)
+    assert ("changed its caller's theirs.cfg" in capfd.readouterr().err) == (exit_code == 1)
