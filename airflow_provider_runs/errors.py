@@ -93,11 +93,13 @@ class RunsError(Exception):
         return self.replacing(message=f"{self.message} {words}".rstrip())
 
     def replacing(self, **fields: Any) -> Self:
-        """Return the same error with some fields changed.
+        """Return the same error, with the same cause, with some fields changed.
 
         :param fields: parameters of the error, by name.
         """
-        return type(self)(**{**self.fields(), **fields})
+        again = type(self)(**{**self.fields(), **fields})
+        again.__cause__ = self.__cause__
+        return again
 
     def fields(self) -> JsonObject:
         """Return the parameters that the error was made with, by name."""
@@ -106,8 +108,7 @@ class RunsError(Exception):
     def to_json(self) -> JsonObject:
         """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
         fields = self.fields()
-        if self.should_retry is None:
-            del fields["should_retry"]  # unknown to version 0.1.0, which may read it
+        del fields["should_retry"]  # nobody there sends the call again, and 0.1.0 does not know it
         return {"type": type(self).__name__, **fields}
 
     @staticmethod

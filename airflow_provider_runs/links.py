@@ -81,7 +81,8 @@ class LinksToRun:
         them. By then ``RunLink`` has stored its URL; where there is none, Airflow would log an
         error and store that. The button in the UI comes from the parsed DAG, not from this copy.
 
-        :param context: not needed.
+        A subclass that overrides this calls ``super().pre_execute(context)``.
         """
+        super().pre_execute(context)  # type: ignore[misc]  # of Airflow's base class, which follows
         links = self.operator_extra_links
         self.operator_extra_links = tuple(link for link in links if type(link) is not RunLink)

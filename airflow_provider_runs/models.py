@@ -27,7 +27,8 @@ from pydantic import (
 )
 
 from airflow_provider_runs.plain_json import JsonObject, plain_json
-from airflow_provider_runs.status import RunRef, RunStatus
+from airflow_provider_runs.run_ref import RunRef
+from airflow_provider_runs.status import RunStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import LinksToRun, RunLink
-from airflow_provider_runs.status import FINAL, RunRef
+from airflow_provider_runs.status import FINAL
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
@@ -183,17 +183,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         if self.cancel_on_kill and self._watching:
             self._killed = True
 
-            lazy.cancel_before_exit(self._watching, RunRef(self.run_id, self.thread_id), self.log)
+            lazy.cancel_before_exit(
+                self._watching, lazy.RunRef(self.run_id, self.thread_id), self.log
+            )
 
     def _defer(self, wait: Wait) -> NoReturn:
         from airflow_provider_runs.triggers import RunStatusTrigger
 
-        trigger = RunStatusTrigger(
-            conn_id=self.conn_id,
-            cancel_on_kill=self.cancel_on_kill,
-            fire_not_before=time.time() + settling_time(),
-            **wait.to_json(),
-        )
+        trigger = RunStatusTrigger.of(wait, self.conn_id, cancel_on_kill=self.cancel_on_kill)
         defer(self, trigger, wait.deadline)
 
     def _must_hear_of_kills(self) -> bool:
@@ -219,7 +216,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         if self.exponential_backoff:
             longest = self.max_wait.total_seconds() if self.max_wait else self.timeout
         return lazy.Wait(
-            RunRef(self.run_id, self.thread_id),
+            lazy.RunRef(self.run_id, self.thread_id),
             started_at=started_at,
             deadline=deadline(started_at, self.timeout, self.execution_timeout),
             poll_interval=max(longest, pause),

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_runs.tasks import lazy
+from airflow_provider_runs.tasks.deferral import settling_time
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from typing import Self
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.polling.sweep import Sweep
 
 __all__ = ["RunStatusTrigger", "SweepTrigger"]
 
@@ -58,6 +62,16 @@ class RunStatusTrigger(BaseTrigger):
         self.conn_id = conn_id
         self.cancel_on_kill = cancel_on_kill
         self.fire_not_before = fire_not_before
+
+    @classmethod
+    def of(cls, wait: Wait, conn_id: str, *, cancel_on_kill: bool = False) -> Self:
+        """Return the trigger with which a task that leaves its worker now goes on waiting."""
+        return cls(
+            wait=wait.to_json(),
+            conn_id=conn_id,
+            cancel_on_kill=cancel_on_kill,
+            fire_not_before=time.time() + settling_time(),
+        )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the parameters, as plain JSON."""
@@ -154,6 +168,12 @@ class SweepTrigger(BaseTrigger):
         self.todo = todo
         self.fire_not_before = fire_not_before
 
+    @classmethod
+    def of(cls, todo: Sweep, conn_id: str) -> Self:
+        """Return the trigger with which a task that leaves its worker now sweeps."""
+        not_before = time.time() + settling_time()
+        return cls(conn_id=conn_id, todo=todo.to_json(), fire_not_before=not_before)
+
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the parameters, as plain JSON."""
         return f"{__name__}.SweepTrigger", {
@@ -208,4 +228,5 @@ def _warm_up() -> None:
     """Import what a wait needs, and build its models; this is too slow for an event loop."""
     for model in (lazy.Run, lazy.RunEvent, lazy.SweepEvent):
         model.model_rebuild()
-    lazy.RunsHook.default_conn_name  # noqa: B018 - this imports the rest
+    assert all((lazy.shared_poller, lazy.sweep))  # noqa: S101 - this imports them
+    lazy.RunsHook()  # the first one has the metrics reported to Airflow

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 use_own_environment(ROOT / ".airflow" / "tests" / Path(sys.prefix).name)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "example_dags")
-# The time that a task must stay away from its worker; see `task.settling_time`.
+# The time that a task must stay away from its worker; see `tasks.deferral.settling_time`.
 os.environ["AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"] = "0"
 
 # How long an example takes tells how busy the machine is.

@@ -72,6 +72,11 @@ class ThreadRuns(OpenAIErrors):
         last = body.get("last_id")
         return Page(runs, last if isinstance(last, str) and last else self.glimpse(runs[-1]).id)
 
+    def is_gone(self) -> bool:
+        """Return whether the host belongs to OpenAI or Azure OpenAI."""
+        host = self.settings.host
+        return any(host == gone or host.endswith(f".{gone}") for gone in _GONE)
+
     def _path(self, ref: RunRef) -> str:
         thread = self._segment("thread_id", ref.thread_id, ref)
         return f"/threads/{thread}/runs/{self._segment('run_id', ref.run_id, ref)}"
@@ -93,8 +98,3 @@ class AssistantsBackend(ThreadRuns, OpenAIBackend):
         """Return the headers of all APIs in OpenAI's style, and the beta header."""
         beta = self.options.beta
         return {**super().headers(), **({"OpenAI-Beta": beta} if beta else {})}
-
-    def is_gone(self) -> bool:
-        """Return whether the host belongs to OpenAI or Azure OpenAI."""
-        host = self.settings.host
-        return any(host == gone or host.endswith(f".{gone}") for gone in _GONE)

@@ -184,6 +184,8 @@ class Backend(ABC):
 
         :param call: the call.
         :param answer: its complete answer.
+        :raises ValueError: if the body is not what this API answers. The HTTP status decides then:
+            it is an answer that cannot be understood, or a refusal without words.
         """
         if 200 <= answer.status_code < 300:
             return None

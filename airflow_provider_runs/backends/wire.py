@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from airflow_provider_runs.status import RunRef
+    from airflow_provider_runs.run_ref import RunRef
+
 
 __all__ = [
     "CANCEL_REFUSED",

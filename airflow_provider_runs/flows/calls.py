@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, ROLLBACK, Answer, Page
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, ROLLBACK, Answer, Page, Refusal
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
@@ -258,7 +258,10 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
     until = time.time() + backend.settings.call_budget if deadline is None else deadline
     for attempt in range(retries + 1):
         exchange, may_restart = begin(), True
-        call = next(exchange)
+        try:
+            call = next(exchange)
+        except StopIteration as end:  # it needed no call
+            return end.value  # type: ignore[no-any-return]  # the exchange's own type
         try:
             while True:
                 answer = yield from _send(backend, call, until)
@@ -306,11 +309,26 @@ def _send(backend: Backend, call: Call, until: float) -> Flow[Answer]:
     except httpx.RequestError as error:
         raise failures.no_answer(backend, call, error) from error
     assert isinstance(answer, Answer)  # noqa: S101 - what a driver sends back for a Send
-    if refusal := backend.judge(call, answer):
+    if refusal := _judged(backend, call, answer):
         if refusal.status == 429:
             metrics.count("rate_limited")
         raise failures.refused(backend, call, answer, refusal)
     return answer
+
+
+def _judged(backend: Backend, call: Call, answer: Answer) -> Refusal | None:
+    """Return what an answer says against its call, also where the backend cannot read it.
+
+    :raises RunsResponseError: if a good status has a body that the backend cannot judge.
+    """
+    try:
+        return backend.judge(call, answer)
+    except ValueError as error:
+        if isinstance(error, RunsError):
+            raise
+        if 200 <= answer.status_code < 300:
+            raise failures.not_understood(backend, call, answer, error) from None
+        return Refusal(answer.status_code, is_ours=False)
 
 
 def _request(backend: Backend, call: Call, until: float) -> httpx.Request:

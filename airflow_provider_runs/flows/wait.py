@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.status import RunRef
+from airflow_provider_runs.run_ref import RunRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -73,12 +73,13 @@ class Wait:
         :param data: what ``to_json`` returned; ``run_id`` and ``deadline`` are required. Triggers
             stored by version 0.1.0 have the same fields.
         :raises TypeError: if a required field is missing, or a field is unknown.
+        :raises RunsConfigError: if the poll interval is not more than zero.
         """
-        own = {"started_at": time.time(), "poll_interval": POLL_INTERVAL, **data}
-        if not own.get("run_id"):
-            raise TypeError("a wait needs a run_id")
-        if own["started_at"] is None:
-            own["started_at"] = time.time()
+        given = {name: value for name, value in data.items() if value is not None}
+        own = {"started_at": time.time(), "poll_interval": POLL_INTERVAL, **given}
+        for name in ("run_id", "deadline"):
+            if name not in own:
+                raise TypeError(f"a wait needs a {name}")
         return cls(RunRef(own.pop("run_id"), own.pop("thread_id", None)), **own)
 
     def is_over(self, run: Run | Glimpse) -> bool:

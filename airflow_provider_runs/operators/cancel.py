@@ -15,9 +15,9 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunNotFound, RunTimeout
 from airflow_provider_runs.links import LinksToRun, RunLink
-from airflow_provider_runs.status import NO_ID, RunRef, RunStatus
+from airflow_provider_runs.status import NO_ID, RunStatus
 from airflow_provider_runs.tasks import lazy
-from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
+from airflow_provider_runs.tasks.deferral import deadline, defer
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
 from airflow_provider_runs.tasks.last_seen import last_status, remember
 from airflow_provider_runs.tasks.parameters import (
@@ -146,12 +146,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             return self._conclude(run)
         from airflow_provider_runs.triggers import RunStatusTrigger
 
-        trigger = RunStatusTrigger(
-            conn_id=self.conn_id,
-            fire_not_before=time.time() + settling_time(),
-            **rest.to_json(),
-        )
-        return defer(self, trigger, rest.deadline)
+        return defer(self, RunStatusTrigger.of(rest, self.conn_id), rest.deadline)
 
     def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
         """Finish the task with the trigger's event.
@@ -195,7 +190,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
     def _wait(self) -> Wait:
         now = time.time()
         return lazy.Wait(
-            RunRef(self.run_id, self.thread_id),
+            lazy.RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=deadline(now, self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_runs.errors import CancelRefused, RunTimeout
 from airflow_provider_runs.status import ACTIVE
 from airflow_provider_runs.tasks import lazy
-from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
+from airflow_provider_runs.tasks.deferral import deadline, defer
 from airflow_provider_runs.tasks.parameters import default_deferrable, one_of, seconds, some_of
 
 if TYPE_CHECKING:
@@ -103,11 +103,7 @@ class CleanupRunsOperator(BaseOperator):
             return self._conclude(asyncio.run(lazy.sweep(backend, todo, self.log)))
         from airflow_provider_runs.triggers import SweepTrigger
 
-        trigger = SweepTrigger(
-            conn_id=self.conn_id,
-            todo=todo.to_json(),
-            fire_not_before=time.time() + settling_time(),
-        )
+        trigger = SweepTrigger.of(todo, self.conn_id)
         return defer(self, trigger, todo.deadline or time.time())
 
     def execute_complete(self, context: Context, event: Any) -> list[JsonObject]:

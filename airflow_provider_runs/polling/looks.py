@@ -184,7 +184,7 @@ class Looks:
     def _fail(self, followers: list[Follower], error: Exception) -> None:
         for follower in followers:
             if follower.wants:
-                own = error.adding("") if isinstance(error, RunsError) else error
+                own = error.replacing() if isinstance(error, RunsError) else error
                 self._go(follower, own)
 
     def _show_all(self, group: Group | None, runs: dict[str, Glimpse]) -> None:

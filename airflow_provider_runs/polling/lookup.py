@@ -61,12 +61,19 @@ class Lookup:
         assert self._client is not None  # noqa: S101 - the backend came with it
         return self._client
 
-    async def aclose(self) -> None:
-        """Cancel a lookup that is under way, and release the HTTP client."""
+    def cancel(self) -> None:
+        """End a lookup that is under way; ``aclose`` waits for its end."""
         if self._task:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._lease.aclose()
+
+    async def aclose(self) -> None:
+        """End a lookup that is under way, and let go of the HTTP client."""
+        self.cancel()
+        try:
+            if self._task:
+                await asyncio.gather(self._task, return_exceptions=True)
+        finally:
+            await self._lease.aclose()
 
     async def _refresh(self) -> None:
         try:

@@ -92,10 +92,13 @@ class Poller:
         """Cancel whatever is under way, and release the HTTP client."""
         self._clock.close()
         self._looks.close()
+        self._lookup.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._lookup.aclose()
+        try:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            await self._lookup.aclose()
 
     async def _follow(self, backend: Backend, wait: Wait, log: Log) -> Run:
         follower = Follower(wait, wait_for(backend, wait, log))

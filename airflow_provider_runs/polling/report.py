@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Swept:
     :param error: why it is a failure; ``None`` if it is not one.
     """
 
-    thread_id: str
+    thread_id: Annotated[str, BeforeValidator(str)]  # version 0.1.0 stored what it was given
     run_id: str | None
     before: str | None
     after: str | None

@@ -22,7 +22,6 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.status import RunRef
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.errors import about
 
@@ -85,7 +84,7 @@ class CancelsOnTimeout:
             return ""
         now = time.time()
         wait = lazy.Wait(
-            RunRef(self.run_id, self.thread_id),
+            lazy.RunRef(self.run_id, self.thread_id),
             started_at=now,
             deadline=now + self.cancel_timeout,
             poll_interval=5.0,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.polling.poller import shared_poller
     from airflow_provider_runs.polling.report import Result, table
     from airflow_provider_runs.polling.sweep import Sweep, cancel_one, sweep
+    from airflow_provider_runs.run_ref import RunRef
     from airflow_provider_runs.tasks.events import RunEvent, SweepEvent
     from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
 
@@ -23,6 +24,7 @@ __all__ = [
     "Result",
     "Run",
     "RunEvent",
+    "RunRef",
     "RunsConfigError",
     "RunsError",
     "RunsHook",
@@ -40,6 +42,7 @@ _MODULES = {
     "Result": "polling.report",
     "Run": "models",
     "RunEvent": "tasks.events",
+    "RunRef": "run_ref",
     "RunsConfigError": "errors",
     "RunsError": "errors",
     "RunsHook": "hooks",

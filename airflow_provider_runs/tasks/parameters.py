@@ -51,10 +51,12 @@ def some_of(name: str, words: Iterable[str], allowed: tuple[str, ...]) -> tuple[
     :raises ValueError: if there are none, or one is not allowed.
     """
     chosen = (words,) if isinstance(words, str) else tuple(words)
-    if not chosen or not set(chosen) <= set(allowed):
+    # The allowed words themselves: a member of an enum is equal to its word, but its text is not.
+    known = tuple(own for word in chosen for own in allowed if own == word)
+    if not chosen or len(known) != len(chosen):
         given = words if isinstance(words, str) else chosen
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {given!r}")
-    return tuple(str(word) for word in chosen)
+    return known
 
 
 def one_of(name: str, word: str, allowed: tuple[str, ...]) -> str:

@@ -89,6 +89,7 @@ def make_client(backend: Backend) -> httpx.Client:
     :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
     """
     settings = backend.settings
+    context = ssl_context(settings)
     with _explained(settings):
         return httpx.Client(
             base_url=settings.base_url,
@@ -96,7 +97,7 @@ def make_client(backend: Backend) -> httpx.Client:
             params=backend.params(),
             auth=auth_of(backend.credential),
             proxy=settings.options.proxy,
-            verify=ssl_context(settings),
+            verify=context,
             timeout=settings.options.timeout,
             limits=LIMITS,
         )

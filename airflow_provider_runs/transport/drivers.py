@@ -13,7 +13,7 @@ import httpx
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.calls import glimpse_run
-from airflow_provider_runs.flows.steps import Look, Send, advance
+from airflow_provider_runs.flows.steps import Look, Send, Sleep, advance
 from airflow_provider_runs.transport.entra import auth_of
 
 if TYPE_CHECKING:
@@ -40,22 +40,28 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
     reply: Reply | Exception = None
     try:
         while True:
-            reply = _take(advance(flow, reply), client)
+            step, reply = advance(flow, reply), None  # no body is kept while it sleeps
+            reply = _take(step, client)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
 def _take(step: Step, client: httpx.Client) -> Reply | Exception:
-    """Carry out a step; an error is returned, for the flow to judge."""
-    try:
-        if isinstance(step, Send):
-            return _exchange(step, client)
-        if isinstance(step, Look):
-            return drive(glimpse_run(step.backend, step.ref, deadline=step.deadline), client)
-    except (httpx.RequestError, RunsError) as error:
-        return error
-    time.sleep(step.seconds)
-    return None
+    """Carry out a step; an error that is the flow's to judge is returned."""
+    match step:
+        case Sleep():
+            time.sleep(step.seconds)
+            return None
+        case Send():
+            try:
+                return _exchange(step, client)
+            except httpx.RequestError as error:
+                return error
+        case Look():
+            try:
+                return drive(glimpse_run(step.backend, step.ref, deadline=step.deadline), client)
+            except RunsError as error:
+                return error
 
 
 async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore | None = None) -> T:
@@ -71,7 +77,8 @@ async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore |
     reply: Reply | Exception = None
     try:
         while True:
-            reply = await _atake(advance(flow, reply), client, slots)
+            step, reply = advance(flow, reply), None
+            reply = await _atake(step, client, slots)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
@@ -79,16 +86,21 @@ async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore |
 async def _atake(
     step: Step, client: SharedClient, slots: asyncio.Semaphore | None
 ) -> Reply | Exception:
-    try:
-        if isinstance(step, Send):
-            return await send(step, client, slots)
-        if isinstance(step, Look):
+    match step:
+        case Sleep():
+            await asyncio.sleep(step.seconds)
+            return None
+        case Send():
+            try:
+                return await send(step, client, slots)
+            except httpx.RequestError as error:
+                return error
+        case Look():
             alone = glimpse_run(step.backend, step.ref, deadline=step.deadline)
-            return await adrive(alone, client, slots)
-    except (httpx.RequestError, RunsError) as error:
-        return error
-    await asyncio.sleep(step.seconds)
-    return None
+            try:
+                return await adrive(alone, client, slots)
+            except RunsError as error:
+                return error
 
 
 async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib import import_module
@@ -212,27 +212,19 @@ class _Sources:
         ]
         name = blake2b(repr(identity).encode(), key=self._salt).digest()
         source = self._sources.setdefault(name, _Source())
-        self._sources.move_to_end(name)
+        with suppress(KeyError):  # another thread may have made room meanwhile
+            self._sources.move_to_end(name)
         if len(self._sources) > SOURCES:
             self._sources.popitem(last=False)
         return source
 
 
 _sources = _Sources()
-_auths: WeakKeyDictionary[EntraID, _Entra] = WeakKeyDictionary()
 
 
 def auth_of(credential: EntraID | None) -> httpx.Auth | None:
-    """Return what puts a credential's token into requests; ``None`` without a credential.
-
-    :param credential: ``Backend.credential``, the same object for all requests of a backend.
-    """
-    if credential is None:
-        return None
-    auth = _auths.get(credential)
-    if auth is None:
-        auth = _auths[credential] = _Entra(credential)
-    return auth
+    """Return what puts a credential's token into requests; ``None`` without a credential."""
+    return _Entra(credential) if credential else None
 
 
 @asynccontextmanager

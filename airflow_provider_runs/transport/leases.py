@@ -1,4 +1,4 @@
-"""Objects that the users of an event loop share: made for the first one, closed by the last."""
+"""Objects that an event loop's coroutines share: made for the first user, closed by the last."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ __all__ = ["Leases"]
 T = TypeVar("T")
 
 
-class _Lease(Generic[T]):
-    """A shared object, and how many use it."""
+class _Shared(Generic[T]):
+    """An object, and how many use it."""
+
+    __slots__ = ("thing", "users")
 
     def __init__(self, thing: T) -> None:
         self.thing = thing
@@ -32,7 +34,7 @@ class Leases(Generic[T]):
 
     def __init__(self, close: Callable[[T], Awaitable[None]]) -> None:
         self._close = close
-        self._lent: WeakKeyDictionary[AbstractEventLoop, dict[Hashable, _Lease[T]]] = (
+        self._loops: WeakKeyDictionary[AbstractEventLoop, dict[Hashable, _Shared[T]]] = (
             WeakKeyDictionary()
         )
 
@@ -42,43 +44,42 @@ class Leases(Generic[T]):
         :param name: what distinguishes it from the others of this event loop.
         :param make: makes it, if nobody uses it yet.
         """
-        return _Loan(self, name, make)
+        shared = self._loops.setdefault(asyncio.get_running_loop(), {})
+        return _Lease(shared, name, make, self._close)
 
     def lent(self) -> list[T]:
         """Return the objects that are in use on this event loop."""
-        return [lease.thing for lease in self.leases().values()]
-
-    def leases(self) -> dict[Hashable, _Lease[T]]:
-        """Return the leases of this event loop by name."""
-        return self._lent.setdefault(asyncio.get_running_loop(), {})
-
-    async def close(self, thing: T) -> None:
-        """Close an object that nobody uses any more."""
-        await self._close(thing)
+        shared = self._loops.get(asyncio.get_running_loop(), {})
+        return [each.thing for each in shared.values()]
 
 
-class _Loan(Generic[T]):
+class _Lease(Generic[T]):
     """The use of an object in a block. Thousands last for hours, so it is not a generator."""
 
-    __slots__ = ("_lease", "_leases", "_make", "_name")
+    __slots__ = ("_close", "_make", "_name", "_shared")
 
-    def __init__(self, leases: Leases[T], name: Hashable, make: Callable[[], T]) -> None:
-        self._leases = leases
+    def __init__(
+        self,
+        shared: dict[Hashable, _Shared[T]],
+        name: Hashable,
+        make: Callable[[], T],
+        close: Callable[[T], Awaitable[None]],
+    ) -> None:
+        self._shared = shared
         self._name = name
         self._make = make
-        self._lease: _Lease[T] | None = None
+        self._close = close
 
     async def __aenter__(self) -> T:
-        leases = self._leases.leases()
-        self._lease = lease = leases.get(self._name) or _Lease(self._make())
-        leases[self._name] = lease
-        lease.users += 1
-        return lease.thing
+        used = self._shared.get(self._name)
+        if used is None:
+            used = self._shared[self._name] = _Shared(self._make())
+        used.users += 1
+        return used.thing
 
     async def __aexit__(self, *_: object) -> None:
-        lease = self._lease
-        assert lease is not None  # noqa: S101 - it was entered
-        lease.users -= 1
-        if not lease.users:
-            del self._leases.leases()[self._name]
-            await self._leases.close(lease.thing)
+        used = self._shared[self._name]
+        used.users -= 1
+        if not used.users:
+            del self._shared[self._name]
+            await self._close(used.thing)

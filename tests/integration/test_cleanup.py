@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import time
 from datetime import timedelta
 
@@ -212,3 +213,20 @@ def test_a_thread_that_is_none_loses_no_report(server, clean, thread):
     report = clean(thread, None, on_error="warn")
     assert report[run]["result"] == "cancelled"
     assert report[None]["result"] == "error"
+
+
+class Choice(str, enum.Enum):  # noqa: UP042 - as older code has it, whose text differs
+    """As a user may spell parameters: equal to the words, but its text is another."""
+
+    FAIL = "fail"
+    QUEUED = "queued"
+
+
+def test_a_member_of_an_enum_is_taken_for_its_word():
+    sweep = CleanupRunsOperator(
+        task_id="t", thread_ids=["thread_1"], on_error=Choice.FAIL, statuses=[Choice.QUEUED]
+    )
+    assert (type(sweep.on_error), sweep.on_error) == (str, "fail")
+    assert [(type(word), word) for word in sweep.statuses] == [(str, "queued")]
+    with pytest.raises(ValueError, match="on_error must be one of 'fail', 'warn'"):
+        CleanupRunsOperator(task_id="u", thread_ids=["thread_1"], on_error="FAIL")

@@ -1,5 +1,7 @@
 """Whose tokens are kept; ``tests/integration`` fetches real ones."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 from airflow_provider_runs.backends import FoundryBackend
@@ -23,9 +25,13 @@ def test_no_credential_needs_no_auth():
     assert auth_of(None) is None
 
 
-def test_one_credential_has_one_auth():
-    one = credential()
-    assert auth_of(one) is auth_of(one)
+def test_a_credential_that_nobody_uses_any_more_is_forgotten_with_its_secret():
+    gone = credential("s3cret-of-one-that-goes")
+    auth_of(gone)
+    dropped = weakref.ref(gone)
+    del gone
+    gc.collect()
+    assert dropped() is None
 
 
 def test_the_same_identity_shares_its_tokens_and_another_does_not():

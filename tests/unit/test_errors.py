@@ -141,3 +141,15 @@ class OwnTimeout(errors.RunTimeout):
 
 def test_a_subclass_of_somebody_elses_survives_pickling():
     assert type(pickle.loads(pickle.dumps(OwnTimeout("late")))) is OwnTimeout
+
+
+def test_what_the_server_said_of_a_retry_survives_copies_but_leaves_no_process():
+    cause = OSError("lost")
+    error = errors.RunsAPIError("No.", should_retry=False)
+    error.__cause__ = cause
+    for again in (error.adding("Really."), error.replacing(run_id="run_1")):
+        assert again.should_retry is False
+        assert again.__cause__ is cause
+    assert pickle.loads(pickle.dumps(error)).should_retry is False
+    # Version 0.1.0 may read it, and takes no field that it does not know.
+    assert "should_retry" not in error.to_json()

@@ -11,6 +11,7 @@ from airflow_provider_runs.backends.wire import Call, Refusal
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
+    RunsAPIError,
     RunsRateLimited,
     RunsResponseError,
     RunsTransportError,
@@ -83,6 +84,31 @@ def test_a_backend_finds_an_error_inside_a_200(player, backend, answer, run_is):
     assert caught.value.status_code == 404
     busy = answer(200, {"error": {"as": 503, "message": "Busy"}})
     assert player.run(get_run(wire, REF), busy, run_is("queued")).status == "queued"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(502, RunsAPIError), (404, RunsAPIError), (200, RunsResponseError)]
+)
+def test_an_answer_that_a_backend_cannot_judge_goes_by_its_status(
+    player, make_backend, answer, status, kind
+):
+    html = answer(status, b"<html>a gateway's page</html>")
+    with pytest.raises(kind, match="a gateway's page") as caught:
+        player.run(get_run(of(InTheBody, make_backend(max_retries=0)), REF), html)
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+
+
+def test_an_exchange_may_need_no_call(player, backend, run_is):
+    known = backend.read_run(run_is("queued").body())
+
+    class Known(AssistantsBackend):
+        def fetch_run(self, ref):
+            return known
+            yield
+
+    assert player.run(get_run(of(Known, backend), REF)) is known
+    assert player.sent == []
 
 
 def test_a_look_may_take_two_calls(player, backend, answer):

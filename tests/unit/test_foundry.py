@@ -56,6 +56,11 @@ def test_a_project_is_the_base_of_all_paths():
     assert not backend().is_gone()
 
 
+def test_azure_openais_own_host_serves_no_runs_any_more():
+    """People come from there; its 404 must never look like a run that is missing."""
+    assert backend(host="https://resource.openai.azure.com").is_gone()
+
+
 def test_a_host_must_be_given():
     with pytest.raises(RunsConfigError, match=r"^Connection 'c' .*host"):
         backend(host=None)

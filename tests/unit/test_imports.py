@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ FLOORS = (
     ("backends",),
     ("connections",),
     ("models", "metrics"),
-    ("_version", "airflow_errors", "errors", "provider_info", "status"),
+    ("_version", "airflow_errors", "errors", "provider_info", "run_ref", "status"),
     ("plain_json",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -125,7 +126,16 @@ def test_only_the_outer_rooms_import_airflow(name):
 
 #: What moves bytes, or knows of time and threads.
 IO = {"aiohttp", "asyncio", "azure", "concurrent", "os", "pathlib", "socket", "threading"}
-SANS_IO = {"flows", "backends", "connections", "models", "plain_json", "errors", "status"}
+SANS_IO = {
+    "flows",
+    "backends",
+    "connections",
+    "models",
+    "plain_json",
+    "errors",
+    "run_ref",
+    "status",
+}
 
 
 def reached(name: str) -> set[str]:
@@ -157,6 +167,20 @@ def test_the_run_server_knows_nothing_of_the_rest(name):
 def test_the_provider_info_costs_nothing_but_itself():
     (news,) = loaded(f"import {PACKAGE}; {PACKAGE}.get_provider_info()")
     assert news == {PACKAGE, f"{PACKAGE}.provider_info"}
+
+
+def test_the_lazy_names_are_those_of_their_modules():
+    from airflow_provider_runs.tasks import lazy
+
+    assert sorted(lazy._MODULES) == sorted(lazy.__all__)
+    for name, home in lazy._MODULES.items():
+        found = getattr(lazy, name)
+        assert found is getattr(import_module(f"{PACKAGE}.{home}"), name)
+        assert found.__module__ == f"{PACKAGE}.{home}"
+    typed = {path.removeprefix(f"{PACKAGE}.") for path in imports(TREES["tasks.lazy"], typing=True)}
+    assert {f"{home}.{name}" for name, home in lazy._MODULES.items()} <= typed
+    with pytest.raises(AttributeError, match="NoSuchName"):
+        lazy.NoSuchName  # noqa: B018
 
 
 @pytest.mark.parametrize("name", ["notifications", "operators", "sensors", "triggers"])

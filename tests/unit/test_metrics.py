@@ -49,6 +49,26 @@ def test_importing_the_hooks_reports_to_nobody_and_making_one_reports_to_airflow
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_first_wait_of_a_triggerer_is_reported_too():
+    code = (
+        "import asyncio, time\n"
+        "from airflow.providers.common.compat import sdk\n"
+        "told = []\n"
+        "class Sink:\n"
+        "    incr = timing = staticmethod(lambda *_: None)\n"
+        "    gauge = staticmethod(lambda name, value: told.append(value))\n"
+        "sdk.Stats = Sink\n"  # Airflow's, where it would send the metrics
+        "from airflow_provider_runs.triggers import RunStatusTrigger\n"
+        "trigger = RunStatusTrigger(run_id='r', conn_id='no_such', deadline=time.time())\n"
+        "async def run():\n"
+        "    return [event async for event in trigger.run()]\n"
+        "(event,) = asyncio.run(run())\n"
+        "assert event.payload['outcome'] == 'error', event\n"
+        "assert told == [1, 0], told\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_counts_times_and_gauges_have_one_prefix(sink):
     metrics.count("polls")
     metrics.took("poll_seconds", 1.5)

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "polling/looks.py": "integration/test_poller.py",
     "polling/report.py": "integration/test_cleanup.py",  # a sweep's report
     "polling/sweep.py": "integration/test_cleanup.py",
+    "run_ref.py": "unit/test_models.py",  # whose module passes the name on
     "tasks/cancel_on_timeout.py": "integration/test_sensors_resume.py",
     "tasks/deferral.py": "integration/test_cancel.py",  # who defers
     "tasks/errors.py": "integration/test_sensors.py",  # who raises them
@@ -44,7 +45,8 @@ ELSEWHERE = {
 
 
 def own_files(module: str) -> list[Path]:
-    return sorted(TESTS.rglob(f"test_{Path(module).stem}.py"))
+    name = f"test_{Path(module).stem}.py"
+    return [file for suite in ("unit", "integration") for file in (TESTS / suite).rglob(name)]
 
 
 @pytest.mark.parametrize("module", MODULES)
