@@ -89,8 +89,11 @@ def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
+    owner = os.getpid()
+
     def handle(signum: int, frame: FrameType | None) -> None:
-        act()
+        if os.getpid() == owner:  # a child may get the signal before it has the other handler
+            act()
         signal.signal(signum, before)
         if callable(before):
             before(signum, frame)
