@@ -225,7 +225,7 @@ class AirflowRest:
         """
         self.wait_for_task(dag_id, run_id, task_id, {"deferred"}, timeout=180.0)
         self.wait_until(
-            lambda: bool(re.search(r"trigger \S+ starting", self.log(dag_id, run_id, task_id))),
+            lambda: bool(re.search(r"trigger .+ starting", self.log(dag_id, run_id, task_id))),
             timeout=180.0,
             waiting_for=lambda: f"the trigger of {dag_id}/{run_id}/{task_id}",
         )
