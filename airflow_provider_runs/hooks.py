@@ -354,6 +354,13 @@ class RunsHook(BaseHook):
             return await adrive(make_flow(backend), http)
 
 
+if TYPE_CHECKING:  # for subclasses and annotations; those of later backends are of this type too
+    AssistantsRunsHook = RunsHook
+    FoundryRunsHook = RunsHook
+    LangGraphRunsHook = RunsHook
+    ResponsesRunsHook = RunsHook
+
+
 def hook_name(backend: type[Backend]) -> str:
     """Return the name of a backend's hook class in this module, for its connection type."""
     return f"{backend.__name__.removesuffix('Backend')}RunsHook"
