@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_runs.tasks import lazy
-from airflow_provider_runs.tasks.deferral import settling_time
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class RunStatusTrigger(BaseTrigger):
             wait=wait.to_json(),
             conn_id=conn_id,
             cancel_on_kill=cancel_on_kill,
-            fire_not_before=time.time() + settling_time(),
+            fire_not_before=time.time() + lazy.settling_time(),
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -171,7 +170,7 @@ class SweepTrigger(BaseTrigger):
     @classmethod
     def of(cls, todo: Sweep, conn_id: str) -> Self:
         """Return the trigger with which a task that leaves its worker now sweeps."""
-        not_before = time.time() + settling_time()
+        not_before = time.time() + lazy.settling_time()
         return cls(conn_id=conn_id, todo=todo.to_json(), fire_not_before=not_before)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.polling.report import Result, table
     from airflow_provider_runs.polling.sweep import Sweep, cancel_one, sweep
     from airflow_provider_runs.run_ref import RunRef
+    from airflow_provider_runs.tasks.deferral import settling_time
     from airflow_provider_runs.tasks.events import RunEvent, SweepEvent
     from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
 
@@ -33,6 +34,7 @@ __all__ = [
     "Wait",
     "cancel_before_exit",
     "cancel_one",
+    "settling_time",
     "shared_poller",
     "sweep",
     "table",
@@ -51,6 +53,7 @@ _MODULES = {
     "Wait": "flows.wait",
     "cancel_before_exit": "transport.cancel_on_exit",
     "cancel_one": "polling.sweep",
+    "settling_time": "tasks.deferral",
     "shared_poller": "polling.poller",
     "sweep": "polling.sweep",
     "table": "polling.report",
