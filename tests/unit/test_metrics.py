@@ -49,22 +49,14 @@ def test_importing_the_hooks_reports_to_nobody_and_making_one_reports_to_airflow
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_first_wait_of_a_triggerer_is_reported_too():
+def test_what_a_trigger_loads_before_it_waits_reports_to_airflow():
+    """Else the first wait of a triggerer would be missing among those that go on."""
     code = (
-        "import asyncio, time\n"
-        "from airflow.providers.common.compat import sdk\n"
-        "told = []\n"
-        "class Sink:\n"
-        "    incr = timing = staticmethod(lambda *_: None)\n"
-        "    gauge = staticmethod(lambda name, value: told.append(value))\n"
-        "sdk.Stats = Sink\n"  # Airflow's, where it would send the metrics
-        "from airflow_provider_runs.triggers import RunStatusTrigger\n"
-        "trigger = RunStatusTrigger(run_id='r', conn_id='no_such', deadline=time.time())\n"
-        "async def run():\n"
-        "    return [event async for event in trigger.run()]\n"
-        "(event,) = asyncio.run(run())\n"
-        "assert event.payload['outcome'] == 'error', event\n"
-        "assert told == [1, 0], told\n"
+        "from airflow_provider_runs import metrics, triggers\n"
+        "assert metrics._sinks == []\n"
+        "triggers._warm_up()\n"
+        "from airflow_provider_runs import hooks\n"
+        "assert metrics._sinks == [hooks.Stats]\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
