@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.testing import RunScript, RunServer
-from tests.moments import Wire
+from tests.moments import PATIENCE, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +69,8 @@ def connect(server: RunServer, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 def wire(server: RunServer, connect: Callable[..., None]) -> Iterator[Wire]:
     """Make the connection lead through a wire that can be held."""
     with Wire(server.port) as wire:
-        connect(host=wire.url, max_retries=0)
+        # A client that gave up before the wire does would look like one that can do something else.
+        connect(host=wire.url, timeout=5 * PATIENCE, max_retries=0)
         yield wire
 
 

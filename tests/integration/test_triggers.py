@@ -148,8 +148,11 @@ async def test_a_killed_task_cancels_its_run_only_if_asked(server, asked):
     assert server.accepted_cancels(run["id"]) == asked
 
 
-async def test_the_cancel_of_a_killed_task_outlives_on_kill_and_cleanup(server, wire):
+async def test_the_cancel_of_a_killed_task_outlives_on_kill_and_cleanup(server, wire, connect):
     run = server.create_run()
+    connect(host=wire.url, timeout=5 * PATIENCE)
+    # What was sent arrives in any case; it takes somebody who lives on to send it again.
+    server.fault(Fault(status=503), method="POST", path=run["id"])
     wire.hold()
     trigger = watch(run, cancel_on_kill=True)
     killing = asyncio.create_task(trigger.on_kill())
