@@ -17,7 +17,7 @@ from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling import lookup, poller
 from airflow_provider_runs.polling.clock import TICK
-from airflow_provider_runs.polling.looks import WORKERS
+from airflow_provider_runs.polling.looks import WORKERS, WORKERS_WHEN_LATE
 from airflow_provider_runs.polling.poller import LOOKS_PER_TICK, shared_poller
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from airflow_provider_runs.transport.clients import DEFAULT_RETRY_AFTER, shared_clients
@@ -330,11 +330,20 @@ def test_a_connection_that_cannot_be_read_again_is_used_as_it_was(server, monkey
 def test_a_server_that_hangs_holds_no_wait_beyond_its_deadline(server, connect):
     connect(timeout=5 * PATIENCE, max_retries=0)
     server.fault(Fault(delay=3600), times=None)
-    runs = [server.create_run(script=LONG) for _ in range(40)]
-    since = time.monotonic()
-    ends = gather(*(follow(run, timeout=1.0) for run in runs))
+    patient, hasty = on_threads(server, WORKERS_WHEN_LATE), on_threads(server, 40)
+
+    async def come_later():
+        waits = [asyncio.create_task(follow(run, timeout=3600)) for run in patient]
+        await auntil(lambda: len(server.requests) == WORKERS_WHEN_LATE)
+        since = time.monotonic()
+        how = {"return_exceptions": True}
+        ends = await asyncio.gather(*(follow(run, timeout=1.0) for run in hasty), **how)
+        assert time.monotonic() - since < PATIENCE
+        await leave_all(waits)
+        return ends
+
+    (ends,) = gather(come_later())
     assert {type(end) for end in ends} == {RunTimeout}
-    assert time.monotonic() - since < PATIENCE
 
 
 def test_a_cancel_goes_through_the_poller_too(server):
