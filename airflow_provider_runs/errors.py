@@ -13,8 +13,9 @@ RunsError
 ├── RunFailed                the run ended in another status than expected
 └── RunTimeout               the wait timed out before the run was seen final
 
-Every error names the run and the connection, what came back and what to do next. It never holds
-the key. Errors cross from the triggerer to the worker as plain JSON: see ``RunsError.to_json``.
+Every message says first what happened and why, then what to do, and last, in parentheses, on which
+run and connection (see ``located``). It never holds the key. Errors cross from the triggerer to the
+worker as plain JSON: see ``RunsError.to_json``.
 """
 
 from __future__ import annotations
@@ -40,13 +41,25 @@ __all__ = [
     "RunsResponseError",
     "RunsServiceGone",
     "RunsTransportError",
+    "located",
 ]
+
+
+def located(words: str, what: object, conn_id: str) -> str:
+    """Return a message: the words, then on what and with which connection.
+
+    :param words: what happened and what to do: whole sentences.
+    :param what: what was done, or on which run; nothing if it is empty.
+    :param conn_id: the connection.
+    """
+    where = f"connection {conn_id!r}"
+    return f"{words} ({what}, {where})" if what else f"{words} ({where})"
 
 
 class RunsError(Exception):
     """Base of all errors of this provider.
 
-    :param message: what was tried, what came back and what to do next.
+    :param message: what happened, what to do next, and on which run and connection.
     :param conn_id: the Airflow connection that was used.
     :param run_id: the run that the call was about, if any.
     :param thread_id: the thread of that run, if it has one.
@@ -58,6 +71,11 @@ class RunsError(Exception):
     :param should_retry: whether the server says that the call may be sent again
         (``x-should-retry``); ``None`` if it does not say.
     """
+
+    #: Whether the call failed before any of it can have reached the server, and whether its refusal
+    #: comes from a router or gateway that has no such path. Neither leaves the process.
+    unsent = False
+    is_routers = False
 
     def __init__(
         self,
@@ -86,19 +104,42 @@ class RunsError(Exception):
         self.should_retry = should_retry
 
     def adding(self, words: str) -> Self:
-        """Return the same error with more text at the end of its message.
+        """Return the same error with more text in its message, before the part that says on what.
 
         :param words: the text to add; nothing is added if it is empty.
         """
-        return self.replacing(message=f"{self.message} {words}".rstrip())
+        if not words:
+            return self.replacing()
+        said, where = self._parts()
+        return self.replacing(message=f"{said} {words}{where}")
+
+    def instead(self, words: str) -> Self:
+        """Return the same error with another text, but the part that says on what.
+
+        :param words: the text.
+        """
+        return self.replacing(message=f"{words}{self._parts()[1]}")
+
+    @property
+    def said(self) -> str:
+        """What the message says, without the part that says on what."""
+        return self._parts()[0]
+
+    def _parts(self) -> tuple[str, str]:
+        """Return what the message says, and its part that says on what: see ``located``."""
+        cut = self.message.rfind(" (")
+        if cut < 0 or not self.message.endswith(f"connection {self.conn_id!r})"):
+            return self.message, ""
+        return self.message[:cut], self.message[cut:]
 
     def replacing(self, **fields: Any) -> Self:
-        """Return the same error, with the same cause, with some fields changed.
+        """Return the same error with some fields changed.
 
         :param fields: parameters of the error, by name.
         """
         again = type(self)(**{**self.fields(), **fields})
-        again.__cause__ = self.__cause__
+        for name in {"unsent", "is_routers"} & vars(self).keys():
+            setattr(again, name, getattr(self, name))
         return again
 
     def fields(self) -> JsonObject:
@@ -197,3 +238,6 @@ class RunFailed(RunsError):
 
 class RunTimeout(RunsError):
     """The wait timed out before the run was seen final; ``run`` holds the run as last seen."""
+
+    #: What to do about a run that is left alone; not said of one that is cancelled then.
+    ADVICE = "It may keep running and cost money: cancel it, or set a longer timeout."

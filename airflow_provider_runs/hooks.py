@@ -25,6 +25,7 @@ from airflow_provider_runs.backends import BACKENDS
 from airflow_provider_runs.backends.resolve import read_connection, unknown
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.transport.clients import SharedClient
 
 T = TypeVar("T")
 
@@ -123,9 +125,7 @@ class RunsHook(BaseHook):
         :raises RunsError: if there is no usable answer.
         """
         ref = RunRef(run_id, thread_id)
-        return self._drive(
-            lambda b: calls.cancel_run(b, ref, action=cancel_action, deadline=deadline)
-        )
+        return self._drive(lambda b: cancel_run(b, ref, action=cancel_action, deadline=deadline))
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
         """Yield the runs of a thread, newest first. Each page is fetched when it is reached.
@@ -169,14 +169,15 @@ class RunsHook(BaseHook):
         """
         return self._drive(lambda backend: wait_for(backend, wait, self.log))
 
-    def look_once(self, wait: Wait) -> tuple[Run | None, Wait]:
+    def look_once(self, wait: Wait, *, settle: bool = False) -> tuple[Run | None, Wait]:
         """Poll once, as the first step of a wait.
 
         :param wait: what to wait for, and how.
+        :param settle: poll on while an answer is in doubt.
         :return: what ``flows.follow.look_once`` returns.
         :raises RunsError: as ``flows.follow.look_once`` does.
         """
-        return self._drive(lambda backend: look_once(backend, wait, self.log))
+        return self._drive(lambda b: look_once(b, wait, self.log, settle=settle))
 
     def test_connection(self) -> tuple[bool, str]:
         """Make one cheap call that needs the key. It takes a few seconds at most.
@@ -228,7 +229,7 @@ class RunsHook(BaseHook):
         """Do what ``cancel_run`` does, for asyncio."""
         ref = RunRef(run_id, thread_id)
         return await self._adrive(
-            lambda b: calls.cancel_run(b, ref, action=cancel_action, deadline=deadline)
+            lambda b: cancel_run(b, ref, action=cancel_action, deadline=deadline)
         )
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
@@ -346,12 +347,42 @@ class RunsHook(BaseHook):
         await self._held.aclose()
 
     def _drive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
-        return drive(make_flow(self.backend()), self.get_conn())
+        return drive(make_flow(self.backend()), self.get_conn(), self._refresh)
+
+    def _refresh(self) -> tuple[Backend, httpx.Client]:
+        """Look the connection up again; it stays as it was if it cannot be read."""
+        before, self._backend = self.backend(), None
+        try:
+            if self.backend().settings != before.settings:
+                self.close()
+                return self.backend(), self.get_conn()
+        except RunsError as error:
+            self.log.warning("The connection is used as it was read before. %s", error.message)
+        self._backend = before
+        return before, self.get_conn()
 
     async def _adrive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
         backend = await self.abackend()
-        async with shared_client(backend.settings) as http:
-            return await adrive(make_flow(backend), http)
+        async with AsyncExitStack() as held:
+
+            async def refresh() -> tuple[Backend, SharedClient]:
+                return (now := await self._arefresh()), await held.enter_async_context(
+                    shared_client(now.settings)
+                )
+
+            http = await held.enter_async_context(shared_client(backend.settings))
+            return await adrive(make_flow(backend), http, refresh=refresh)
+
+    async def _arefresh(self) -> Backend:
+        """Do what ``_refresh`` does, for asyncio."""
+        before, self._backend = await self.abackend(), None
+        try:
+            if (await self.abackend()).settings != before.settings:
+                return await self.abackend()
+        except RunsError as error:
+            self.log.warning("The connection is used as it was read before. %s", error.message)
+        self._backend = before
+        return before
 
 
 if TYPE_CHECKING:  # for subclasses and annotations; those of later backends are of this type too

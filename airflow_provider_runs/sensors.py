@@ -16,9 +16,10 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import LinksToRun, RunLink
-from airflow_provider_runs.status import FINAL
+from airflow_provider_runs.status import FINAL, RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
+from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
 from airflow_provider_runs.tasks.errors import UnwantedStatus, about
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN, last_status, remember
@@ -53,7 +54,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
 
     Another final status fails the task at once and without retries, as a final run never changes;
     the message holds the run's ``last_error``. Returns the final run as plain JSON
-    (``Run.to_json``). To wait for a result, pass ``expected_statuses=("completed",)``.
+    (``Run.to_json``).
 
     It also takes the parameters of ``BaseSensorOperator``. ``poke_interval`` is the longest pause
     between two polls, in seconds; the first pauses are shorter. In ``reschedule`` mode no pause is
@@ -75,9 +76,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         the key is refused: ``fail``, or ``cancel``, which cancels the run first and says how it
         ended.
     :param cancel_timeout: how long that cancel may take until the run is final, in seconds.
+    :param cancel_action: how the sensor cancels: on LangGraph, ``interrupt`` or ``rollback``, which
+        also deletes the run; by default the connection's.
     :param cancel_on_kill: cancel the run when the task is killed: marked failed, cleared, stopped.
         For deferred tasks this needs Airflow 3.3; earlier versions do not tell triggers. In
         ``reschedule`` mode the sensor then waits in the triggerer, the only place that is told.
+    :param missing_grace: for how many seconds, and in at least three polls, the server must deny a
+        run that was seen before it counts as missing; 0 believes the first answer. A run that was
+        never seen, since it may just have been started, gets ten seconds of it at most.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :raises RunFailed: when the run ended in another status than expected.
@@ -94,12 +100,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         run_id: str,
         thread_id: str | None = None,
         conn_id: str = "runs_default",
-        expected_statuses: Collection[str] = ("completed", "cancelled"),
+        expected_statuses: Collection[str] = ("completed",),
         on_requires_action: Literal["wait", "fail", "succeed"] = "wait",
         first_poll_interval: float | timedelta | None = None,
         on_timeout: Literal["fail", "cancel"] = "fail",
         cancel_timeout: float | timedelta = 60.0,
+        cancel_action: Literal["interrupt", "rollback"] | None = None,
         cancel_on_kill: bool = False,
+        missing_grace: float | timedelta = 30.0,
         deferrable: bool = default_deferrable(),
         **kwargs: Any,
     ) -> None:
@@ -114,25 +122,26 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         self.first_poll_interval = optional_seconds("first_poll_interval", first_poll_interval)
         self.on_timeout = one_of("on_timeout", on_timeout, ("fail", "cancel"))
         self.cancel_timeout = seconds("cancel_timeout", cancel_timeout)
+        self.cancel_action = cancel_action
         self.cancel_on_kill = cancel_on_kill
+        self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
         self.deferrable = deferrable
         self._watching: Backend | None = None
         self._killed = False
 
     def execute(self, context: Context) -> JsonObject | None:
         """Wait: in this process, in the triggerer, or with one poll each time it is rescheduled."""
-        with (
-            self._soft_failing(),
-            self._cancelling_on_timeout(),
-            lazy.RunsHook(self.conn_id) as hook,
-        ):
-            self._watching = hook.backend()
-            seen = last_status(context, self.run_id)
-            wait = replace(self._wait(self._started_at(context)), seen=seen)
+        return self._finish(lambda: self._execute(context))
+
+    def _execute(self, context: Context) -> JsonObject | None:
+        wait = self._begun(context)
+        with lazy.RunsHook(self.conn_id) as hook:
+            self._watching = look_up(hook, wait.deadline)
             RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
                 return self._conclude(hook.follow(wait))
-            run, rest = hook.look_once(wait)
+            # A task that is rescheduled forgets: it must gather all evidence at once.
+            run, rest = hook.look_once(wait, settle=self.reschedule and not self.deferrable)
             remember(context, wait, rest)
             if run and wait.is_over(run):
                 return self._conclude(run)
@@ -144,15 +153,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
                 return self._conclude(hook.follow(wait))  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
 
-    def execute_complete(self, context: Context, event: Any) -> JsonObject:
+    def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
         """Finish the task with the trigger's event.
 
         :param context: not needed.
         :param event: the event, see ``tasks.events.RunEvent``.
         :return: as ``execute`` does.
         """
-        with self._soft_failing(), self._cancelling_on_timeout():
-            return self._conclude(lazy.RunEvent.read(event, self.run_id))
+        return self._finish(lambda: self._conclude(lazy.RunEvent.read(event, self.run_id)))
 
     def resume_execution(
         self, next_method: str, next_kwargs: JsonObject | None, context: Context
@@ -160,9 +168,13 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         """Resume after the deferral; if Airflow ended the deferral, that counts as a timeout."""
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except (TaskDeferralError, TaskDeferralTimeout):
-            with self._soft_failing(), self._cancelling_on_timeout():
-                raise
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
+            ended = error  # Python forgets it after this block
+
+        def give_up() -> NoReturn:
+            raise ended
+
+        return self._finish(give_up)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll the run once.
@@ -183,9 +195,8 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         if self.cancel_on_kill and self._watching:
             self._killed = True
 
-            lazy.cancel_before_exit(
-                self._watching, lazy.RunRef(self.run_id, self.thread_id), self.log
-            )
+            ref = lazy.RunRef(self.run_id, self.thread_id)
+            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
 
     def _defer(self, wait: Wait) -> NoReturn:
         from airflow_provider_runs.triggers import RunStatusTrigger
@@ -205,10 +216,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
 
         return hasattr(BaseTrigger, "on_kill")
 
-    def _started_at(self, context: Context) -> float:
-        """Return when the wait began, in epoch seconds: all rescheduled polls are one wait."""
+    def _begun(self, context: Context) -> Wait:
+        """Return the wait as far as it is: all rescheduled polls are one wait."""
         first = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        return first.timestamp() if first else time.time()
+        seen = last_status(context, self.run_id)
+        # Without Airflow 3.3 nobody knows what an earlier poll saw; but it did not fail.
+        self._worked = first is not None or seen is not None
+        wait = self._wait(first.timestamp() if first else time.time())
+        return replace(wait, seen=seen, worked=self._worked)
 
     def _wait(self, started_at: float) -> Wait:
         pause = max(self.poke_interval, _SHORTEST_PAUSE)
@@ -223,6 +238,8 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             first_interval=self.first_poll_interval
             or (pause if self.exponential_backoff else None),
             stop_on_requires_action=self.on_requires_action != "wait",
+            cancel_action=self.cancel_action,
+            missing_grace=self.missing_grace,
         )
 
     def _next_look(self, wait: Wait) -> datetime:
@@ -235,25 +252,29 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
     def _conclude(self, run: Run) -> JsonObject:
         if self._killed:
             # Airflow lets the task run for a while, but this is not the end it waited for.
-            words = f"was cancelled because its task was killed: it is {run.status.value!r}."
-            raise about(self, RunsError, f"{self._run()} {words}", run)
+            words = (
+                "The task was killed, so a cancel of its run was requested: the run was "
+                f"{run.status.value!r} then."
+            )
+            raise about(self, RunsError, words, run)
         wanted = run.status.value in self.expected_statuses
         if wanted or (not run.is_final and self.on_requires_action == "succeed"):
             return run.to_json()
         expected = " or ".join(map(repr, self.expected_statuses))
-        words = f"is {run.status.value!r}, expected {expected}{_reason(run)}"
-        raise about(self, UnwantedStatus, f"{self._run()} {words}", run)
-
-    def _run(self) -> str:
-        return f"Run {self.run_id!r} (connection {self.conn_id!r})"
+        words = f"The run is {run.status.value!r}, expected {expected}{_reason(run)}"
+        if run.status is RunStatus.CANCELLED:
+            allowed = (*self.expected_statuses, "cancelled")
+            words += f" To accept a cancelled run, set expected_statuses={allowed}."
+        raise about(self, UnwantedStatus, words, run)
 
 
 def _reason(run: Run) -> str:
     """Return the server's reason for the run's status, as the end of a sentence."""
     error, details = run.last_error, run.incomplete_details
+    reason = ""
     if error:
         known = [getattr(error, "code", None), getattr(error, "message", None)]
-        return ": " + (": ".join(str(word) for word in known if word) or str(error))
-    if details:
-        return f": {getattr(details, 'reason', None) or details}"
-    return "."
+        reason = ": ".join(str(word) for word in known if word) or str(error)
+    elif details:
+        reason = str(getattr(details, "reason", None) or details)
+    return f": {reason.rstrip('.')}." if reason else "."

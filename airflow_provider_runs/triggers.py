@@ -9,22 +9,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_runs.tasks import lazy
+from airflow_provider_runs.tasks.connection import alook_up
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from typing import Self
 
-    from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.polling.sweep import Sweep
 
 __all__ = ["RunStatusTrigger", "SweepTrigger"]
 
-#: Seconds for which the lookup of a connection is retried, and seconds between two attempts.
-LOOKUP_TIMEOUT = 60.0
-LOOKUP_PAUSE = 3.0
 #: Cancels that outlive the trigger that began them; asyncio holds only weak references to tasks.
 _cancels: set[asyncio.Task[None]] = set()
 
@@ -97,7 +94,7 @@ class RunStatusTrigger(BaseTrigger):
         async with lazy.shared_poller(
             self.conn_id, lambda: lazy.RunsHook(self.conn_id).abackend()
         ) as poller:
-            await _look_up_with_retries(poller.backend, self.wait.deadline)
+            await alook_up(poller.backend, self.wait.deadline)
             return await poller.follow(self.wait, self.log)
 
     async def on_kill(self) -> None:
@@ -122,11 +119,16 @@ class RunStatusTrigger(BaseTrigger):
             self.log.warning("Not cancelling run %r: its task still waits for it", ref.run_id)
             return
         try:
-            run = await lazy.RunsHook(self.conn_id).acancel_run(ref.run_id, ref.thread_id)
+            run = await lazy.RunsHook(self.conn_id).acancel_run(
+                ref.run_id, ref.thread_id, cancel_action=self.wait.cancel_action
+            )
         except lazy.RunsError as error:
             self.log.warning("Could not cancel run %r, whose task was ended. %s", ref.run_id, error)
         else:
-            self.log.info("Run %r, whose task was ended, is %s", ref.run_id, run.status.value)
+            self.log.info(
+                "The task was ended: the cancel of run %r was requested, and it was %s then",
+                *(ref.run_id, run.status.value),
+            )
 
     def _is_still_watched(self) -> bool:
         """Return whether the task still waits for this run, so that the kill is a mistake.
@@ -186,9 +188,7 @@ class SweepTrigger(BaseTrigger):
         await asyncio.to_thread(_warm_up)
         todo = lazy.Sweep(**self.todo)
         try:
-            backend = await _look_up_with_retries(
-                lazy.RunsHook(self.conn_id).abackend, todo.deadline or 0.0
-            )
+            backend = await alook_up(lazy.RunsHook(self.conn_id).abackend, todo.deadline or 0.0)
             event = lazy.SweepEvent.of(await lazy.sweep(backend, todo, self.log))
         except lazy.RunsError as error:
             event = lazy.SweepEvent.of(error)
@@ -199,28 +199,6 @@ class SweepTrigger(BaseTrigger):
 async def _hold_back(trigger: RunStatusTrigger | SweepTrigger) -> None:
     if trigger.trigger_id is not None:  # it is None if `dag.test()` runs it in the worker
         await asyncio.sleep(max(0.0, trigger.fire_not_before - time.time()))
-
-
-async def _look_up_with_retries(
-    look_up: Callable[[], Awaitable[Backend]], deadline: float
-) -> Backend:
-    """Look a connection up, and retry for a while if it cannot be read.
-
-    The task could read it. If the triggerer cannot, whatever stores it has probably a transient
-    failure, which Airflow does not distinguish from a missing connection.
-
-    :param look_up: looks the connection up.
-    :param deadline: when to stop trying at the latest, in epoch seconds.
-    :raises RunsConfigError: if it still cannot be read after that.
-    """
-    give_up = min(time.time() + LOOKUP_TIMEOUT, deadline)
-    while True:
-        try:
-            return await look_up()
-        except lazy.RunsConfigError:
-            if time.time() >= give_up:
-                raise
-        await asyncio.sleep(LOOKUP_PAUSE)
 
 
 def _warm_up() -> None:

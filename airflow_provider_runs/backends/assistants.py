@@ -6,17 +6,14 @@ shut their own endpoints down on 2026-08-26; other servers still offer the API.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
-from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIErrors, OpenAIOptions
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
+from airflow_provider_runs.backends.base import Backend
+from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Answer, Call, Page
 from airflow_provider_runs.connections.fields import Text
 from airflow_provider_runs.connections.forms import ConnectionForm
-
-if TYPE_CHECKING:
-    from airflow_provider_runs.models import RunRef
+from airflow_provider_runs.run_ref import RunRef
 
 __all__ = ["AssistantsBackend", "ThreadRuns"]
 
@@ -34,8 +31,10 @@ class AssistantsOptions(OpenAIOptions):
     )
 
 
-class ThreadRuns(OpenAIErrors):
+class ThreadRuns(Backend):
     """The calls of Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
+
+    no_run = RunRef("run_0", "thread_0")
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /threads/{thread_id}/runs/{run_id}``."""
@@ -55,12 +54,21 @@ class ThreadRuns(OpenAIErrors):
         if cursor:
             params["after"] = cursor
         path = f"/threads/{self._segment('thread_id', thread_id)}/runs"
-        return Call(f"list the runs of thread {thread_id!r}", "GET", path, params=params)
+        what = f"list the runs of thread {thread_id!r}"
+        return Call(what, "GET", path, params=params, thread_id=thread_id)
 
     def probe(self) -> Call:
         """Return ``GET /assistants?limit=1``: it needs the key and changes nothing."""
         params = {"limit": 1}
         return Call("list the assistants", "GET", "/assistants", params=params, has_ids=False)
+
+    def landmark(self) -> Call:
+        """Return the probe: only this API lists assistants there."""
+        return self.probe()
+
+    def read_landmark(self, answer: Answer) -> None:
+        """Check that the answer is a list of assistants."""
+        self.read_probe(answer)
 
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read a list object: ``data``, ``last_id``, ``has_more``."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx
 
 from airflow_provider_runs._version import __version__
+from airflow_provider_runs.backends.refusals import is_general, names, read_refusal
 from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
-from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.connections.settings import unusable
+from airflow_provider_runs.errors import RunsConfigError, located
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 from airflow_provider_runs.plain_json import whole_text
 
@@ -43,6 +45,8 @@ class Backend(ABC):
     #: The field that holds a run's id, and the API's own statuses mapped onto those of ``Run``.
     id_field: ClassVar[str] = "id"
     statuses: ClassVar[Mapping[str, str]] = {}
+    #: A run that cannot exist: what a server says of it shows whether it serves this API.
+    no_run: ClassVar[RunRef]
     #: Why a run that existed before no longer does; it continues "It was 'queued' before, …".
     vanished: ClassVar[str] = "so it was deleted in the meantime"
 
@@ -51,6 +55,18 @@ class Backend(ABC):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.options = settings.options
+        if problem := self.base_url_problem(settings.host, settings.base_url):
+            raise unusable(settings.conn_id, problem)
+
+    @classmethod
+    def base_url_problem(cls, host: str, base_url: str) -> str | None:  # noqa: ARG003
+        """Return why a base URL cannot be that of this API; ``None`` if it can.
+
+        :param host: the name of the host, in lower case.
+        :param base_url: the base URL.
+        :return: what continues the sentence "Connection X …", with what to do.
+        """
+        return None
 
     # -- what goes with every call ---------------------------------------------------------------
 
@@ -108,14 +124,22 @@ class Backend(ABC):
         """Ask the server to cancel a run.
 
         :param action: what ``cancel_action`` returned.
-        :return: the run, if the answer holds it.
+        :return: the run, if the answer holds it; ``None`` if it must be fetched instead.
         :raises RunsConfigError: if an id cannot be part of a path.
+        :raises ValueError: if the answer is not one of this API's, so that nothing was accepted.
         """
         answer = yield self.cancel(ref, action)
-        try:
-            return self.read_cancel(answer.body())
-        except ValueError:
-            return None
+        return self.read_cancel(answer, ref)
+
+    def settle(self, ref: RunRef, run: Run, asked: bool) -> Exchange[Run]:
+        """Find out, at the end of a wait, what only another call can tell about how a run ended.
+
+        :param run: the run as it was seen last.
+        :param asked: whether the wait has asked to cancel it.
+        :return: the run, with what was found out. By default nothing is, and no call is made.
+        """
+        yield from ()
+        return run
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -175,6 +199,22 @@ class Backend(ABC):
         """
         return None
 
+    def read_probe(self, answer: Answer) -> None:
+        """Check that a good answer to ``probe`` comes from this API.
+
+        :raises ValueError: if it does not.
+        """
+        body = answer.body()
+        if not isinstance(body, dict) or not isinstance(body.get("data"), list):
+            raise ValueError("it is not a list object, with its items in 'data'")  # noqa: TRY004 - the content is wrong, not a type
+
+    def read_landmark(self, answer: Answer) -> None:
+        """Check that an answer to ``landmark`` comes from this API.
+
+        :raises ValueError: if it does not.
+        """
+        answer.body()
+
     # -- answers ---------------------------------------------------------------------------------
 
     def judge(self, call: Call, answer: Answer) -> Refusal | None:
@@ -192,25 +232,19 @@ class Backend(ABC):
         try:
             body = answer.body()
         except ValueError:
-            body = None
-        words, code = self.read_error(body)
-        return Refusal(answer.status_code, words, code, is_ours=self.knows_route(body))
-
-    @abstractmethod
-    def read_error(self, body: object) -> tuple[str, str]:
-        """Return the server's message and code for an error; each is empty if there is none.
-
-        :param body: the decoded body; ``None`` if it is not JSON.
-        """
-
-    @abstractmethod
-    def knows_route(self, body: object) -> bool:
-        """Return whether a 404 comes from this API, not from a server that has no such path.
-
-        A wrong base URL must never look like a run that does not exist.
-
-        :param body: the decoded body; ``None`` if it is not JSON.
-        """
+            return Refusal(answer.status_code, is_ours=False)
+        said = read_refusal(body)
+        ours = not is_general(said.words)
+        ref = call.ref
+        ids = (ref.run_id, ref.thread_id) if ref else (call.thread_id,)
+        return Refusal(
+            answer.status_code,
+            said.words,
+            said.code,
+            said.codes,
+            is_ours=ours,
+            names_run=ours and names(said.words, ids),
+        )
 
     def status_of(self, word: str) -> RunStatus:
         """Return the status for a word of this API."""
@@ -233,12 +267,27 @@ class Backend(ABC):
         """Return a run's fields under the names that ``Run`` uses."""
         return body
 
-    def read_cancel(self, body: object) -> Run | None:
+    def same_run(self, run_id: str, body: object, ref: RunRef) -> bool:
+        """Return whether an object in an answer is the run that was asked for.
+
+        :param run_id: the object's id.
+        :param body: the object.
+        :param ref: the run that was asked for.
+        """
+        return run_id == ref.run_id
+
+    def read_cancel(self, answer: Answer, ref: RunRef) -> Run | None:
         """Return the run in the answer to a cancel; ``None`` if it must be fetched instead.
 
-        :raises ValueError: if there is none.
+        :param answer: an answer that does not refuse.
+        :param ref: the run.
+        :raises ValueError: if it is not what this API answers.
         """
-        return self.read_run(body)
+        body = answer.body()
+        run = self.read_run(body)
+        if not self.same_run(run.id, body, ref):
+            raise ValueError("it is another object")
+        return run
 
     def glimpse(self, body: object) -> Glimpse:
         """Return the status of the run in the body of an answer, without reading all of the run.
@@ -286,8 +335,7 @@ class Backend(ABC):
 
     def _config_error(self, problem: str, ref: RunRef | None = None) -> RunsConfigError:
         return RunsConfigError(
-            f"{problem}. Nothing was sent on connection {self.settings.conn_id!r} "
-            f"({self.form.label}).",
+            located(f"{problem}. Nothing was sent.", self.form.label, self.settings.conn_id),
             conn_id=self.settings.conn_id,
             run_id=ref.run_id if ref else None,
             thread_id=ref.thread_id if ref else None,

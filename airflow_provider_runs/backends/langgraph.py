@@ -1,8 +1,8 @@
 """LangGraph Agent Server: LangGraph Platform, ``langgraph dev``, Aegra.
 
 Servers of this family answer a cancel in many ways: 202 or 204 without a body, 200 with a run or
-with ``{}``, and a repeated one with 404, 202 or 200. So the answer to a cancel is ignored: the run
-is fetched, and its status decides.
+with ``{}``, and a repeated one with 404, 202 or 200. So the run is always fetched after a cancel,
+and its status decides.
 
 Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (api 0.16.7).
 """
@@ -19,9 +19,10 @@ from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLBACK, Call, Page
 from airflow_provider_runs.connections.fields import ConnectionOptions
 from airflow_provider_runs.connections.forms import ConnectionForm
+from airflow_provider_runs.run_ref import RunRef
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.backends.wire import Answer
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["LangGraphBackend"]
@@ -64,6 +65,7 @@ class LangGraphBackend(Backend):
     """Agent Server: ``/threads/{thread_id}/runs/{run_id}``."""
 
     id_field = "run_id"
+    no_run = RunRef(str(UUID(int=0)), str(UUID(int=0)))
     statuses = _STATUSES
     form = ConnectionForm(
         conn_type="runs_langgraph",
@@ -121,6 +123,7 @@ class LangGraphBackend(Backend):
             "GET",
             f"/threads/{self._uuid('thread_id', thread_id)}/runs",
             params={"limit": limit, "offset": int(cursor or 0)},
+            thread_id=thread_id,
         )
 
     def busy_threads(self, cursor: str | None) -> Call:
@@ -139,9 +142,19 @@ class LangGraphBackend(Backend):
             "search the assistants", "POST", "/assistants/search", json={"limit": 1}, has_ids=False
         )
 
+    def read_probe(self, answer: Answer) -> None:
+        """Check that the answer is an array of assistants."""
+        _read_array(answer.body())
+
     def landmark(self) -> Call:
         """Return ``GET /ok``, which answers even without a key."""
         return Call("ask the server for its health", "GET", "/ok", has_ids=False)
+
+    def read_landmark(self, answer: Answer) -> None:
+        """Check for ``{"ok": true}``."""
+        body = answer.body()
+        if not isinstance(body, dict) or body.get("ok") is not True:
+            raise ValueError("it does not say that it is well")
 
     def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields, without ``kwargs``.
@@ -154,8 +167,16 @@ class LangGraphBackend(Backend):
             run[_ENDED_AT[word]] = body.get("updated_at")
         return {**run, "id": body.get("run_id")}
 
-    def read_cancel(self, body: object) -> None:
-        """Return ``None``: whatever the server answers, the run is fetched."""
+    def read_cancel(self, answer: Answer, ref: RunRef) -> None:
+        """Return ``None``: the run is fetched, since most answers do not hold it.
+
+        :raises ValueError: if the answer is neither empty, nor an empty object, nor the run.
+        """
+        body = answer.body() if answer.content.strip() else {}
+        if not isinstance(body, dict) or (body and body.get("status") is None):
+            raise ValueError("it is neither empty nor a run")
+        if body and not self.same_run(str(body.get(self.id_field)), body, ref):
+            raise ValueError("it is another object")
 
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read an array of runs. After a full page there may be another."""
@@ -166,18 +187,6 @@ class LangGraphBackend(Backend):
         """Read an array of threads. After a full page there may be another."""
         threads = [str(item["thread_id"]) for item in _read_array(body) if "thread_id" in item]
         return Page(threads, _next_cursor(len(threads), cursor, PAGE_SIZE))
-
-    def read_error(self, body: object) -> tuple[str, str]:
-        """Read ``{"detail": …}``, or what other servers of the family send."""
-        if not isinstance(body, dict):
-            return "", ""
-        words = body.get("detail") or body.get("message") or body.get("error")
-        return str(words or ""), ""
-
-    def knows_route(self, body: object) -> bool:
-        """Return whether the body is an error of this API, not one of a web framework."""
-        words, _ = self.read_error(body)
-        return words not in {"", "Not Found"}
 
     def _path(self, ref: RunRef) -> str:
         thread = self._uuid("thread_id", ref.thread_id, ref)

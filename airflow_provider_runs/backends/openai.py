@@ -1,4 +1,4 @@
-"""What the APIs in OpenAI's style share: the format of errors, the key and the API version."""
+"""What the APIs in OpenAI's style share: the key and the API version."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.connections.fields import ConnectionOptions, Text
 
-__all__ = ["OpenAIBackend", "OpenAIErrors", "OpenAIOptions"]
+__all__ = ["OpenAIBackend", "OpenAIOptions"]
 
 
 class OpenAIOptions(ConnectionOptions):
@@ -31,29 +31,7 @@ class OpenAIOptions(ConnectionOptions):
     )
 
 
-class OpenAIErrors(Backend):
-    """An API whose errors have OpenAI's format."""
-
-    def read_error(self, body: object) -> tuple[str, str]:
-        """Read ``{"error": {"message", "type", "param", "code"}}``."""
-        if not isinstance(body, dict):
-            return "", ""
-        error = body.get("error") or body.get("detail")  # gateways also send either as text
-        if not isinstance(error, dict):
-            return str(error or ""), ""
-        return str(error.get("message") or ""), str(error.get("code") or error.get("type") or "")
-
-    def knows_route(self, body: object) -> bool:
-        """Return whether the body is an error in the format of OpenAI or of a FastAPI server."""
-        if not isinstance(body, dict):
-            return False
-        words, _ = self.read_error(body)
-        if isinstance(body.get("error"), dict):
-            return not words.startswith("Invalid URL")  # what OpenAI says of an unknown path
-        return bool(body.get("detail")) and words != "Not Found"  # what FastAPI says of one
-
-
-class OpenAIBackend(OpenAIErrors):
+class OpenAIBackend(Backend):
     """An API in OpenAI's style; the connection holds the key, organization and API version."""
 
     options: OpenAIOptions

@@ -15,12 +15,16 @@ __all__ = ["read_connection", "unknown"]
 
 
 def unknown(conn_id: str) -> RunsConfigError:
-    """Return the error for a connection that Airflow does not find."""
+    """Return the error for a connection that Airflow does not find.
+
+    It is transient: Airflow says the same if whatever stores its connections has a failure.
+    """
     return RunsConfigError(
         f"Airflow has no connection {conn_id!r}, or cannot read it. Add one of type "
         f"{_conn_types()} in the Airflow UI (Admin, Connections) or as "
         f"AIRFLOW_CONN_{conn_id.upper()}.",
         conn_id=conn_id,
+        transient=True,
     )
 
 

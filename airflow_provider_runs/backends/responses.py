@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
 from airflow_provider_runs.connections.forms import ConnectionForm
+from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import NO_ID
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.models import RunRef
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["ResponsesBackend"]
 
+#: The domains of Azure's resources.
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 #: The fields of a response whose names differ from those of ``Run``.
 _RENAMED = {"error": "last_error", "max_output_tokens": "max_completion_tokens"}
 _RENAMED_IN_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -34,10 +36,21 @@ class ResponsesBackend(OpenAIBackend):
         placeholders={"host": "https://api.openai.com/v1", "port": "443"},
         options=OpenAIOptions,
     )
+    no_run = RunRef("resp_0")
     vanished = (
         "so its record has expired: unless a response is stored, servers forget it a few minutes "
         "after its end. How it ended can no longer be known"
     )
+
+    @classmethod
+    def base_url_problem(cls, host: str, base_url: str) -> str | None:
+        """Return what is wrong with the base URL of an Azure resource without its path."""
+        if host.endswith(_AZURE) and "/openai/v1" not in base_url:
+            return (
+                "has the host of an Azure resource without the path of this API; append "
+                f"/openai/v1: https://{host}/openai/v1"
+            )
+        return None
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /responses/{run_id}``."""

@@ -50,6 +50,7 @@ class Call:
     :param ref: the run that it is about, if any.
     :param params: its query parameters.
     :param json: its body, if it has one.
+    :param thread_id: the thread that it is about, if it is about no run.
     :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
     :param judged: error statuses after which it is not retried, because the caller interprets them:
         a 409 to a cancel may mean that the run has already finished.
@@ -63,6 +64,7 @@ class Call:
     ref: RunRef | None = None
     params: Mapping[str, str | int] = field(default_factory=dict)
     json: Mapping[str, object] | None = None
+    thread_id: str | None = None
     has_ids: bool = True
     judged: frozenset[int] = frozenset()
     repeatable: bool = True
@@ -112,14 +114,19 @@ class Refusal:
     :param status: the HTTP status, or the one that the refusal amounts to.
     :param words: the server's message; empty if there is none.
     :param code: the server's error code; empty if there is none.
-    :param is_ours: whether the answer comes from this API, not from a server that has no such path;
-        otherwise a wrong base URL would look like a run that does not exist.
+    :param codes: all the codes and types that it gives.
+    :param is_ours: whether the answer comes from this API, not from a router, gateway or framework
+        that has no such path.
+    :param names_run: whether it says itself that this run, or its thread, does not exist; otherwise
+        a wrong base URL would look like a run that does not exist.
     """
 
     status: int
     words: str = ""
     code: str = ""
+    codes: frozenset[str] = frozenset()
     is_ours: bool = True
+    names_run: bool = False
 
 
 T = TypeVar("T")

@@ -43,6 +43,11 @@ def _split(text: str, scheme: str | None) -> SplitResult:
     # No message repeats the text: people paste keys and passwords into the wrong field.
     if not text:
         raise ValueError("has no host; put the server's base URL there")
+    if ";" in text:
+        raise ValueError(
+            "has an old Foundry connection string as its host; put the endpoint of the project "
+            "there: https://RESOURCE.services.ai.azure.com/api/projects/PROJECT"
+        )
     if "://" not in text:
         if _is_address(text):
             text = f"[{text}]" if ":" in text else text

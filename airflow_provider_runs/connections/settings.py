@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, get_args
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.forms import ConnectionForm
 
 __all__ = ["ConnectionLike", "Settings", "unusable"]
+
+
+#: How a key begins that was copied with the header that carries it.
+_HEADER = re.compile(r"(authorization|bearer|(x-)?api-key)\b\s*[:\s]", re.IGNORECASE)
 
 
 class ConnectionLike(Protocol):
@@ -72,6 +77,11 @@ class Settings:
             raise fail(
                 "has an API key with characters that an HTTP header cannot carry; "
                 "paste the key again, without line breaks"
+            )
+        if _HEADER.match(key):
+            raise fail(
+                "has an API key with the beginning of a header, such as 'Bearer'; paste only the "
+                "key itself"
             )
         try:
             base_url = read_base_url(

@@ -1,4 +1,4 @@
-"""The calls, each as one flow: with retries, the mapping of errors and the idempotent cancel."""
+"""The calls, each as one flow: with retries and the mapping of errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, ROLLBACK, Answer, Page, Refusal
-from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
+from airflow_provider_runs.backends.wire import Answer, Page, Refusal
+from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsAuthError, RunsError
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
-from airflow_provider_runs.models import Glimpse, Run, RunStatus
+from airflow_provider_runs.models import Glimpse, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
+    "ask_to_cancel",
+    "backoff",
     "busy_threads",
-    "cancel_run",
     "get_run",
     "glimpse_run",
     "glimpse_runs",
     "list_runs",
     "probe",
-    "rolled_back",
+    "settle_run",
 ]
 
 T = TypeVar("T")
@@ -41,14 +42,17 @@ FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
 
 
-def get_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Run]:
+def get_run(
+    backend: Backend, ref: RunRef, *, deadline: float | None = None, once: bool = False
+) -> Flow[Run]:
     """Fetch a run.
 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :param once: do not retry after a transient failure.
     :return: the run.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _check_id(backend.fetch_run(ref), ref), deadline)
+    flow = _perform(backend, lambda: _check_id(backend.fetch_run(ref), ref), deadline, once=once)
     return (yield from _explain_404(backend, flow, deadline))
 
 
@@ -142,67 +146,71 @@ def _pages(
         yield page()
 
 
-def probe(backend: Backend) -> Flow[None]:
+def probe(backend: Backend) -> Flow[bool]:
     """Make the cheap call that succeeds only with a valid key.
 
-    :raises RunsError: if it fails.
+    Not all servers and gateways have it. If a router refuses it, the server is asked for a run that
+    cannot exist: what it says of that shows whether it serves runs.
+
+    :return: whether the call succeeded; otherwise the server serves runs, but has no such call.
+    :raises RunsError: if the server refuses the key, or does not serve this API.
     """
-    yield from _perform(backend, lambda: _make_call(backend.probe(), lambda _: None), None)
-
-
-def cancel_run(
-    backend: Backend, ref: RunRef, *, action: str | None = None, deadline: float | None = None
-) -> Flow[Run]:
-    """Ask the server to cancel a run, without waiting for its end.
-
-    Idempotent. Servers differ in how they refuse to cancel a run that has already finished or is
-    already cancelling, so a refusal is not interpreted: the run is fetched, and its status decides.
-
-    :param action: how to cancel, where the API has several ways; by default the connection's.
-    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
-    :return: the run as it is after the request, often still ``cancelling``.
-    :raises CancelRefused: if the server refused and the run is still active.
-    :raises RunsError: if there is no usable answer.
-    """
-    action = backend.cancel_action(action)
-    if action != ROLLBACK:
-        return (yield from _cancel(backend, ref, action, deadline))
-    # A rollback deletes the run: once it has been seen, its absence means that it worked.
-    seen = yield from get_run(backend, ref, deadline=deadline)
-    if seen.is_final:
-        return seen
     try:
-        return (yield from _cancel(backend, ref, action, deadline))
-    except RunNotFound:
-        return rolled_back(seen)
-    except RunsError as error:
-        raise error.replacing(run=error.run or seen.to_json()) from error.__cause__
-
-
-def rolled_back(seen: Run) -> Run:
-    """Return a run that a rollback has deleted, as cancelled.
-
-    :param seen: the run as it was last seen.
-    """
-    return seen.model_copy(update={"status": RunStatus.CANCELLED, "raw_status": "rolled back"})
-
-
-def _cancel(backend: Backend, ref: RunRef, action: str | None, deadline: float | None) -> Flow[Run]:
-    try:
-        run = yield from _perform(backend, lambda: backend.cancel_run(ref, action), deadline)
-    except RunsAPIError as refusal:
-        if refusal.status_code not in CANCEL_REFUSED or isinstance(refusal, RunsServiceGone):
+        yield from _perform(backend, lambda: _make_call(backend.probe(), backend.read_probe), None)
+    except RunsAPIError as error:
+        if not error.is_routers or error.status_code not in {404, 405} or backend.is_gone():
             raise
-        run = yield from get_run(backend, ref, deadline=deadline)
-        if run.is_final or run.status is RunStatus.CANCELLING:
-            metrics.count("cancels.accepted")
-            return run
-        metrics.count("cancels.refused")
-        raise failures.explain_refusal(refusal, run) from refusal
-    metrics.count("cancels.accepted")
-    # Some servers accept without sending the run, and some send another one.
-    same = run is not None and run.id == ref.run_id
-    return run if run and same else (yield from get_run(backend, ref, deadline=deadline))
+        missing = error
+    else:
+        return True
+    try:
+        yield from _perform(backend, lambda: backend.fetch_run(backend.no_run), None)
+    except RunsAPIError as error:
+        if isinstance(error, RunsAuthError):
+            raise
+        if error.is_routers or error.status_code not in {400, 404, 422}:
+            raise missing from None
+    return False
+
+
+def ask_to_cancel(
+    backend: Backend, ref: RunRef, action: str | None, deadline: float | None
+) -> Flow[Run | None]:
+    """Ask the server once to cancel a run.
+
+    It is not retried: whatever comes back, the run must be looked at before the next request.
+
+    :param action: what ``Backend.cancel_action`` returned.
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :return: the run, if the answer shows it; ``None`` if it must be fetched.
+    :raises RunsError: if the server did not accept.
+    """
+
+    def exchange() -> Exchange[Run | None]:
+        run = yield from backend.cancel_run(ref, action)
+        return run.model_copy(update={"id": ref.run_id}) if run else None
+
+    return (yield from _perform(backend, exchange, deadline, once=True))
+
+
+def settle_run(
+    backend: Backend, ref: RunRef, run: Run, *, asked: bool, deadline: float
+) -> Flow[Run]:
+    """Return a run that has ended with what only another call can tell about its end.
+
+    :param run: the run as it was seen last.
+    :param asked: whether somebody here has asked to cancel it.
+    :param deadline: when to stop trying, in epoch seconds.
+    :return: the run; as it was if the call fails.
+    """
+    try:
+        return (
+            yield from _perform(
+                backend, lambda: backend.settle(ref, run, asked), deadline, once=True
+            )
+        )
+    except RunsError:
+        return run
 
 
 R = TypeVar("R", Run, Glimpse)
@@ -236,14 +244,22 @@ def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flo
         if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
             raise
         try:
-            yield from _perform(backend, lambda: _make_call(landmark, Answer.body), deadline)
+            yield from _perform(
+                backend, lambda: _make_call(landmark, backend.read_landmark), deadline
+            )
         except RunsError:
             raise error from None
         words = "It does serve this API, so it is the run or the thread that does not exist."
         raise RunNotFound(**error.adding(words).fields()) from None
 
 
-def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float | None) -> Flow[T]:
+def _perform(
+    backend: Backend,
+    begin: Callable[[], Exchange[T]],
+    deadline: float | None,
+    *,
+    once: bool = False,
+) -> Flow[T]:
     """Make the calls of an exchange, with retries and jittered backoff.
 
     After a transient failure the exchange starts again from its first call, until its retries are
@@ -251,10 +267,11 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
 
     :param begin: starts the exchange.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :param once: do not retry.
     :return: what the exchange returns.
     :raises RunsError: if there is no usable answer.
     """
-    retries = backend.options.max_retries
+    retries = 0 if once else backend.options.max_retries
     until = time.time() + backend.settings.call_budget if deadline is None else deadline
     for attempt in range(retries + 1):
         exchange, may_restart = begin(), True
@@ -277,15 +294,24 @@ def _perform(backend: Backend, begin: Callable[[], Exchange[T]], deadline: float
                     raise failures.not_understood(backend, call, answer, error) from None
         except RunsError as error:
             metrics.count(f"errors.{type(error).__name__}")
-            delay = error.retry_after
-            if delay is None:
-                # Full jitter: callers that failed together do not retry together.
-                delay = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
+            delay = backoff(error, attempt)
             again = may_restart and _may_retry(call, error) and attempt < retries
             if not again or time.time() + delay >= until:
                 raise
         yield Sleep(delay)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def backoff(error: RunsError, attempt: int) -> float:
+    """Return how long to wait before the next attempt, in seconds.
+
+    :param error: how this one failed.
+    :param attempt: its number; the first one is 0.
+    """
+    if error.retry_after is not None:
+        return error.retry_after
+    # Full jitter: callers that failed together do not retry together.
+    return random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
 
 
 def _may_retry(call: Call, error: RunsError) -> bool:
@@ -294,7 +320,7 @@ def _may_retry(call: Call, error: RunsError) -> bool:
         return False
     if not call.repeatable:
         # A call that was rate limited has had no effect.
-        return error.transient and (error.status_code == 429 or failures.was_not_sent(error))
+        return error.transient and (error.status_code == 429 or error.unsent)
     return error.transient if error.should_retry is None else error.should_retry
 
 
@@ -307,7 +333,7 @@ def _send(backend: Backend, call: Call, until: float) -> Flow[Answer]:
     try:
         answer = yield Send(_request(backend, call, until), until, backend.credential)
     except httpx.RequestError as error:
-        raise failures.no_answer(backend, call, error) from error
+        raise failures.no_answer(backend, call, error) from None  # its words say the same
     assert isinstance(answer, Answer)  # noqa: S101 - what a driver sends back for a Send
     if refusal := _judged(backend, call, answer):
         if refusal.status == 429:

@@ -1,16 +1,18 @@
-"""The errors of failed calls: what was tried, on what, what came back and what to do next.
+"""The errors of failed calls: what came back and why, what to do next, and on what.
 
 All text from outside passes through ``Settings.scrub``, so that no error holds the key.
 """
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
+from pydantic import ValidationError
 
 from airflow_provider_runs.errors import (
     CancelRefused,
@@ -22,21 +24,23 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunsServiceGone,
     RunsTransportError,
+    located,
 )
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.wire import Answer, Call, Refusal
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = [
     "TokenUnavailable",
     "explain_refusal",
     "no_answer",
+    "no_cancel_call",
     "not_understood",
     "refused",
     "retry_after",
-    "was_not_sent",
 ]
 
 E = TypeVar("E", bound=RunsError)
@@ -62,14 +66,16 @@ def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsEr
 
     :param error: what the HTTP client raised.
     """
+    unsent = isinstance(error, _UNSENT)
     if isinstance(error, TokenUnavailable):
         return _error(
             RunsAuthError if error.refused else RunsTransportError,
             backend,
             call,
-            f"fetching an Entra ID token failed: {error}",
+            f"Fetching an Entra ID token failed: {error}",
             "Check the connection's credential, tenant, client and secret",
             transient=not error.refused,
+            unsent=unsent,
         )
     # The request itself is wrong, so sending it again would fail again.
     hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
@@ -78,19 +84,24 @@ def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsEr
         backend,
         call,
         f"{_no_answer_words(error)}: {error or type(error).__name__}",
-        "Check the connection's host, port, TLS and proxy settings, and that the server is up",
+        f"Check that {backend.settings.base_url} is up, and the connection's host, port, TLS and "
+        "proxy settings",
         transient=not hopeless,
+        unsent=unsent,
     )
 
 
+#: The failures before any of a request can have reached the server.
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUnavailable)
+
 #: What went wrong, by httpx's error; the first class that fits counts.
 _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
-    (httpx.ConnectTimeout, "connecting to the host timed out"),
-    (httpx.TimeoutException, "the request timed out"),
-    (httpx.ConnectError, "the host cannot be reached"),
-    (httpx.DecodingError, "the answer cannot be decoded"),
-    (httpx.ProxyError, "the proxy refused"),
-    (httpx.RequestError, "the connection was lost"),
+    (httpx.ConnectTimeout, "Connecting to the host timed out"),
+    (httpx.TimeoutException, "The request timed out"),
+    (httpx.ConnectError, "The host cannot be reached"),
+    (httpx.DecodingError, "The answer cannot be decoded"),
+    (httpx.ProxyError, "The proxy refused"),
+    (httpx.RequestError, "The connection was lost"),
 )
 
 
@@ -106,28 +117,48 @@ def _root_cause(error: BaseException) -> BaseException:
     return error
 
 
-def was_not_sent(error: RunsError) -> bool:
-    """Return whether a call failed before any of it can have reached the server."""
-    unsent = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUnavailable)
-    return isinstance(error.__cause__, unsent)
-
-
 def not_understood(
     backend: Backend, call: Call, answer: Answer, error: ValueError
 ) -> RunsResponseError:
     """Return the error for an answer whose status is good but whose body is not of this API.
 
-    :param error: what reading the body raised.
+    :param error: what reading the body raised: which expectation failed.
     """
+    problem = "it is a web page, not the API" if _is_page(answer) else _expectation(error)
     return _error(
         RunsResponseError,
         backend,
         call,
-        f"the answer cannot be understood ({answer.status_code}, "
-        f"{_excerpt(answer)}; {type(error).__name__})",
-        "Check that the connection's host is the base URL of this API",
+        f"The answer cannot be understood: {problem} ({answer.status_code}, {_excerpt(answer)})",
+        _wrong_base_url(backend),
         answer=answer,
         transient=True,
+    )
+
+
+def _expectation(error: ValueError) -> str:
+    """Return which expectation an answer has failed, without the answer: it may echo the key."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON ({error.msg} at character {error.pos})"
+    return str(error) or type(error).__name__
+
+
+def _is_page(answer: Answer) -> bool:
+    kind = answer.headers.get("content-type", "")
+    return "html" in kind or answer.content[:200].lstrip().lower().startswith(_PAGE)
+
+
+#: How web pages begin.
+_PAGE = (b"<!doctype", b"<html", b"<head", b"<body")
+
+
+def _wrong_base_url(backend: Backend) -> str:
+    return (
+        f"Check that the connection's host, {backend.settings.base_url}, is the base URL of this "
+        "API"
     )
 
 
@@ -136,42 +167,59 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
 
     :param refusal: why, as the backend reads the answer.
     """
-    status, code, where = refusal.status, refusal.code, backend.settings.base_url
-    came_back = f"{status}{f' {code}' if code else ''}: {refusal.words or _excerpt(answer)}"
-    kind: type[RunsAPIError] = RunsAPIError
-    advice = "The server's message says why"
-    if status in {401, 403}:
-        kind = RunsAuthError
-        advice = "Put a key that is allowed to do this into the connection's password"
-    elif status == 429:
-        kind, advice = RunsRateLimited, "Wait, or raise the account's limit or quota"
-    elif status == 404 and (backend.is_gone() or not call.has_ids):
-        kind = RunsServiceGone
-        came_back = f"404: {where} does not serve this API, or no longer does"
-        advice = (
-            "Check that the connection's host is the base URL of this API, or choose another "
-            "host or another connection type. This 404 says nothing about any run"
-        )
-    elif status == 404 and refusal.is_ours:
-        kind, advice = RunNotFound, "Check the ids. The server may also have deleted the record"
-    elif status == 404 or 300 <= status < 400:
-        moved = answer.headers.get("location")
-        came_back += f" (it redirects to {moved})" if moved else ""
-        advice = "Check that the connection's host is the base URL of this API"
-    elif status >= 500:
-        advice = "The server has a problem. Try again later"
+    status, code = refusal.status, refusal.code
+    kind, why, advice = _meaning(backend, call, refusal)
+    words = refusal.words or _excerpt(answer)
+    if 300 <= status < 400 and (moved := answer.headers.get("location")):
+        words = f"it redirects to {moved}"
+    numbers = f"{status} {code}" if code and code != str(status) else f"{status}"
     return _error(
         kind,
         backend,
         call,
-        came_back,
+        f"{numbers}{f', {why}' if why else ''}: {words}",
         advice,
         answer=answer,
         status_code=status,
-        transient=code not in _NO_QUOTA and _is_transient(status),
+        transient=not _NO_QUOTA & refusal.codes and _is_transient(status),
         retry_after=retry_after(answer),
         should_retry=_SHOULD_RETRY.get(answer.headers.get("x-should-retry", "")),
+        is_routers=not refusal.is_ours,
     )
+
+
+def _meaning(backend: Backend, call: Call, refusal: Refusal) -> tuple[type[RunsAPIError], str, str]:
+    """Return the class of the error for a refusal, why it was refused, and what to do."""
+    status = refusal.status
+    if status == 404:
+        return _meaning_of_404(backend, call, refusal)
+    if status in {401, 403}:
+        advice = "Put a key that is allowed to do this into the connection's password"
+        return RunsAuthError, "the key was refused", advice
+    if status == 429:
+        return RunsRateLimited, "", "Wait, or raise the account's limit or quota"
+    if 300 <= status < 400:
+        return RunsAPIError, "", _wrong_base_url(backend)
+    if status >= 500:
+        return RunsAPIError, "", "The server has a problem. Try again later"
+    return RunsAPIError, "", "The server's message says why"
+
+
+def _meaning_of_404(
+    backend: Backend, call: Call, refusal: Refusal
+) -> tuple[type[RunsAPIError], str, str]:
+    if backend.is_gone() or not call.has_ids:
+        why = f"{backend.settings.base_url} does not serve this API, or no longer does"
+        advice = (
+            "Check that the connection's host is the base URL of this API, or choose another host "
+            "or another connection type. This 404 says nothing about any run"
+        )
+        return RunsServiceGone, why, advice
+    if refusal.names_run:
+        return RunNotFound, "", "Check the ids. The server may also have deleted the record"
+    if refusal.is_ours and 404 in call.judged:
+        return RunsAPIError, "", "The server's message says why"
+    return RunsAPIError, "which says nothing about the run", _wrong_base_url(backend)
 
 
 #: The values of ``x-should-retry``: whether the same call may be sent again.
@@ -209,6 +257,20 @@ def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
     return CancelRefused(**refusal.adding(words).replacing(run=run.to_json()).fields())
 
 
+def no_cancel_call(refusal: RunsError, run: JsonObject | None) -> CancelRefused:
+    """Return the error for a server that shows a run but has no such path as its cancel.
+
+    :param refusal: the answer to the cancel, which a router or gateway gave.
+    :param run: the run as it was seen after that, as plain JSON.
+    """
+    words = (
+        f"This server serves runs but has no cancel call: {refusal.status_code} to the cancel, "
+        "while the run can be read and is still active. Cancel it in the service itself, or have "
+        "the gateway forward the call."
+    )
+    return CancelRefused(**refusal.instead(words).replacing(run=run).fields())
+
+
 def _error(
     kind: type[E],
     backend: Backend,
@@ -221,24 +283,30 @@ def _error(
     transient: bool = False,
     retry_after: float | None = None,
     should_retry: bool | None = None,
+    unsent: bool = False,
+    is_routers: bool = False,
 ) -> E:
     settings, ref = backend.settings, call.ref
     request_id = answer.headers.get("x-request-id") if answer else None
     request_id = settings.scrub(request_id)[:_EXCERPT] if request_id else None
     came_back = settings.scrub(came_back)[:_EXCERPT].rstrip(".")
-    return kind(
-        f"Could not {call.what} (connection {settings.conn_id!r}, {call.method} "
-        f"{settings.base_url}{call.path}): {came_back}. {advice}."
-        + (f" Request id: {request_id}." if request_id else ""),
+    words = f"{came_back}. {advice}." + (f" Request id: {request_id}." if request_id else "")
+    error = kind(
+        located(words, call.what, settings.conn_id),
         conn_id=settings.conn_id,
         run_id=ref.run_id if ref else None,
-        thread_id=ref.thread_id if ref else None,
+        thread_id=ref.thread_id if ref else call.thread_id,
         status_code=status_code or (answer.status_code if answer else None),
         request_id=request_id,
         transient=transient,
         retry_after=retry_after,
         should_retry=should_retry,
     )
+    if unsent:
+        error.unsent = True
+    if is_routers:
+        error.is_routers = True
+    return error
 
 
 def _excerpt(answer: Answer) -> str:

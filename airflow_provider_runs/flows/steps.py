@@ -11,17 +11,28 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from airflow_provider_runs.backends import Backend
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.models import Glimpse
 
 if TYPE_CHECKING:
     import httpx
 
-    from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.credentials import EntraID
     from airflow_provider_runs.models import RunRef
 
-__all__ = ["LAST_LOOK", "Flow", "Log", "Look", "Reply", "Send", "Sleep", "Step", "advance"]
+__all__ = [
+    "LAST_LOOK",
+    "Flow",
+    "Log",
+    "Look",
+    "Refresh",
+    "Reply",
+    "Send",
+    "Sleep",
+    "Step",
+    "advance",
+]
 
 T = TypeVar("T")
 
@@ -70,8 +81,16 @@ class Look:
     deadline: float
 
 
-Step = Send | Sleep | Look
-Reply = Answer | Glimpse | None
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Look the connection up again; its ``Backend`` comes back, or ``None`` if it stays as it was.
+
+    The key was refused, and somebody may have put a new one into the connection.
+    """
+
+
+Step = Send | Sleep | Look | Refresh
+Reply = Answer | Glimpse | Backend | None
 Flow = Generator[Step, Reply, T]
 
 

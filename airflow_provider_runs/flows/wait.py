@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.errors import RunsConfigError
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from airflow_provider_runs.models import Glimpse, Run
     from airflow_provider_runs.plain_json import JsonObject
 
-__all__ = ["Wait"]
+__all__ = ["MISSING_GRACE", "Wait"]
 
 #: Seconds of the first pause, and the factor by which pauses grow up to the poll interval.
 FIRST_INTERVAL = 1.0
 GROWTH = 1.5
-#: The default poll interval, in seconds.
-POLL_INTERVAL = 5.0
+#: The default poll interval, and the longest pause while an answer is in doubt, both in seconds.
+POLL_INTERVAL, LONGEST_IN_DOUBT = 5.0, 10.0
+#: The default seconds for which a run must be denied before it counts as missing.
+MISSING_GRACE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,13 @@ class Wait:
     :param cancel: first cancel the run, and ask again until the server accepts that.
     :param cancel_action: how the run is cancelled; by default as the connection says.
     :param asked_at: when the server accepted the cancel, in epoch seconds; ``None`` if it has not.
+    :param asks: how often the server was asked to cancel the run.
     :param seen: the run's last status, if it is known and has been logged.
-    :raises RunsConfigError: if the poll interval is not more than zero.
+    :param worked: whether the run was seen before, so that a refusal is probably a passing one.
+    :param missing_grace: seconds for which the server must deny a run that was seen, in at least
+        three answers, before it counts as missing; 0 believes the first answer. For a run that was
+        never seen, which may just have been started, at most ten seconds and two answers.
+    :raises RunsConfigError: if the poll interval is not more than zero, or the grace is negative.
     """
 
     ref: RunRef
@@ -55,11 +62,16 @@ class Wait:
     cancel: bool = False
     cancel_action: str | None = None
     asked_at: float | None = None
+    asks: int = 0
     seen: str | None = None
+    worked: bool = False
+    missing_grace: float = MISSING_GRACE
 
     def __post_init__(self) -> None:
         if not self.poll_interval > 0:
             raise RunsConfigError(f"poll_interval must be more than 0, not {self.poll_interval}.")
+        if not self.missing_grace >= 0:
+            raise RunsConfigError(f"missing_grace must be 0 or more, not {self.missing_grace}.")
 
     def to_json(self) -> JsonObject:
         """Return the wait as plain JSON; ``Wait.from_json`` is its inverse."""
@@ -85,6 +97,11 @@ class Wait:
     def is_over(self, run: Run | Glimpse) -> bool:
         """Return whether the wait ends with a run in this state."""
         return run.status.may_end_wait if self.stop_on_requires_action else run.is_final
+
+    def pauses_in_doubt(self) -> Iterator[float]:
+        """Yield the pauses while an answer is in doubt: short ones, however rare the polls are."""
+        longest = min(self.poll_interval, LONGEST_IN_DOUBT)
+        return replace(self, poll_interval=longest, first_interval=None).pauses()
 
     def pauses(self) -> Iterator[float]:
         """Yield the pauses between polls, in seconds: jittered, and growing to the poll interval.

@@ -13,12 +13,14 @@ from airflow_provider_runs.airflow_errors import (
     TaskDeferralError,
     TaskDeferralTimeout,
 )
-from airflow_provider_runs.errors import RunNotFound, RunTimeout
+from airflow_provider_runs.errors import RunNotFound, RunTimeout, located
 from airflow_provider_runs.links import LinksToRun, RunLink
+from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import NO_ID, RunStatus
 from airflow_provider_runs.tasks import lazy
+from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.deferral import deadline, defer
-from airflow_provider_runs.tasks.errors import UnwantedStatus, about
+from airflow_provider_runs.tasks.errors import UnwantedStatus, about, without_frames
 from airflow_provider_runs.tasks.last_seen import last_status, remember
 from airflow_provider_runs.tasks.parameters import (
     default_deferrable,
@@ -72,6 +74,9 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         changes).
     :param on_missing: what to do when the server has no such run: ``fail``, ``skip`` or
         ``succeed``.
+    :param missing_grace: for how many seconds, and in at least three polls, the server must deny a
+        run that was seen before it counts as missing; 0 believes the first answer. A run that was
+        never seen, since it may just have been started, gets ten seconds of it at most.
     :raises RunTimeout: when the run is not final in time, for example because it is stuck in
         ``cancelling``, or when Airflow ends the deferral early.
     :raises CancelRefused: when the server refuses to cancel the run and it is still active.
@@ -98,6 +103,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         cancel_action: Literal["interrupt", "rollback"] | None = None,
         on_already_final: Choice = "succeed",
         on_missing: Choice = "fail",
+        missing_grace: float | timedelta = 30.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -112,22 +118,25 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         self.cancel_action = cancel_action
         self.on_already_final = one_of("on_already_final", on_already_final, _CHOICES)
         self.on_missing = one_of("on_missing", on_missing, _CHOICES)
+        self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
 
     def execute(self, context: Context) -> JsonObject | None:
         """Cancel the run and wait, here or in the triggerer."""
+        with without_frames():
+            return self._execute(context)
+
+    def _execute(self, context: Context) -> JsonObject | None:
         wait = replace(self._wait(), seen=last_status(context, self.run_id))
         if self.run_id in NO_ID and self.on_missing != "fail":
             # This may be a teardown whose setup failed before it had started a run.
-            self._missing(
-                RunNotFound(
-                    f"There is no run to cancel: the task that should provide run_id gave "
-                    f"{self.run_id!r} (connection {self.conn_id!r})."
-                )
+            words = (
+                f"There is no run to cancel: the task that should give run_id gave {self.run_id!r}."
             )
+            self._missing(RunNotFound(located(words, "", self.conn_id), conn_id=self.conn_id))
             return None
         ids = self.run_id, self.thread_id
         with lazy.RunsHook(self.conn_id) as hook:
-            RunLink().publish(context, hook.backend(), wait.ref)
+            RunLink().publish(context, look_up(hook, wait.deadline), wait.ref)
             try:
                 if not self.wait_for_termination:
                     asked = hook.cancel_run(
@@ -155,11 +164,12 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         :param event: the event, see ``tasks.events.RunEvent``.
         :return: as ``execute`` does.
         """
-        try:
-            return self._conclude(lazy.RunEvent.read(event, self.run_id))
-        except RunNotFound as error:
-            self._missing(error)
-            return None
+        with without_frames():
+            try:
+                return self._conclude(lazy.RunEvent.read(event, self.run_id))
+            except RunNotFound as error:
+                self._missing(error)
+                return None
 
     def resume_execution(
         self, next_method: str, next_kwargs: JsonObject | None, context: Context
@@ -168,12 +178,15 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout) as error:
-            return self._poll_once_more(error)
+            with without_frames():
+                return self._poll_once_more(error)
 
     def _poll_once_more(self, error: Exception) -> JsonObject | None:
         with lazy.RunsHook(self.conn_id) as hook:
+            wait = self._wait()
+            look_up(hook, wait.deadline)
             try:
-                run, _ = hook.look_once(self._wait())
+                run, _ = hook.look_once(wait, settle=True)
             except RunNotFound as missing:
                 self._missing(missing)
                 return None
@@ -181,9 +194,8 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             return self._conclude(run)
         state = f"The run is {run.status.value!r} now." if run else "Its status now is unknown."
         words = (
-            f"Run {self.run_id!r} (connection {self.conn_id!r}) was not seen final: Airflow ended "
-            f"the deferral that waited for it ({type(error).__name__}: {error}). Is the triggerer "
-            f"up? {state}"
+            "The run was not seen final: Airflow ended the deferral that waited for it "
+            f"({type(error).__name__}: {error}). Check that a triggerer is up. {state}"
         )
         raise about(self, RunTimeout, words, run) from error
 
@@ -197,17 +209,16 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             first_interval=self.first_poll_interval,
             cancel=True,
             cancel_action=self.cancel_action,
+            missing_grace=self.missing_grace,
         )
 
     def _conclude(self, run: Run) -> JsonObject:
         if not run.is_final or run.status is RunStatus.CANCELLED:
             return run.to_json()
-        words = (
-            f"Run {self.run_id!r} (connection {self.conn_id!r}) was not cancelled: "
-            f"it ended {run.status.value!r} before the cancel took effect."
-        )
+        ended = f"it ended {run.status.value!r} before the cancel took effect"
+        words = f"The run was not cancelled: {ended}."
         if self.on_already_final == "skip":
-            raise AirflowSkipException(words)
+            raise AirflowSkipException(located(words, RunRef(self.run_id), self.conn_id))
         if self.on_already_final == "fail":
             advice = "Set on_already_final to 'succeed' or 'skip' to accept that."
             raise about(self, UnwantedStatus, f"{words} {advice}", run)

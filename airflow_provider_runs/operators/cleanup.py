@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_runs.errors import CancelRefused, RunTimeout
 from airflow_provider_runs.status import ACTIVE
 from airflow_provider_runs.tasks import lazy
+from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.deferral import deadline, defer
 from airflow_provider_runs.tasks.parameters import default_deferrable, one_of, seconds, some_of
 
@@ -49,6 +50,8 @@ class CleanupRunsOperator(BaseOperator):
         wait.
     :param poll_interval: longest pause between two polls of a run, in seconds.
     :param on_error: what to do when a run could not be confirmed as ended: ``fail`` or ``warn``.
+    :param missing_grace: for how many seconds, and in at least three polls, the server must deny a
+        run that was listed before it counts as deleted; 0 believes the first answer.
     :param deferrable: sweep in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :raises CancelRefused: with ``on_error="fail"``, if the server refused a cancel.
@@ -74,6 +77,7 @@ class CleanupRunsOperator(BaseOperator):
         timeout: float | timedelta = 600.0,
         poll_interval: float | timedelta = 5.0,
         on_error: Literal["fail", "warn"] = "fail",
+        missing_grace: float | timedelta = 30.0,
         deferrable: bool = default_deferrable(),
         **kwargs: Any,
     ) -> None:
@@ -93,12 +97,13 @@ class CleanupRunsOperator(BaseOperator):
         self.timeout = seconds("timeout", timeout)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.on_error = one_of("on_error", on_error, ("fail", "warn"))
+        self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> list[JsonObject]:
         """Sweep, here or in the triggerer."""
         todo = self._todo()
-        backend = lazy.RunsHook(self.conn_id).backend()
+        backend = look_up(lazy.RunsHook(self.conn_id), todo.deadline or 0.0)
         if not self.deferrable:
             return self._conclude(asyncio.run(lazy.sweep(backend, todo, self.log)))
         from airflow_provider_runs.triggers import SweepTrigger
@@ -128,6 +133,7 @@ class CleanupRunsOperator(BaseOperator):
             deadline=deadline(time.time(), self.timeout, self.execution_timeout),
             poll_interval=self.poll_interval,
             dry_run=self._dry_run,
+            missing_grace=self.missing_grace,
         )
 
     def _conclude(self, report: Sequence[Swept]) -> list[JsonObject]:

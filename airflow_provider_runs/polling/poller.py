@@ -15,9 +15,9 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.errors import RunsAuthError, RunsTransportError
+from airflow_provider_runs.errors import RunsTransportError, located
 from airflow_provider_runs.flows.follow import wait_for
-from airflow_provider_runs.flows.steps import LAST_LOOK, Look, Send, Sleep
+from airflow_provider_runs.flows.steps import LAST_LOOK, Look, Refresh, Send, Sleep
 from airflow_provider_runs.polling.clock import Clock
 from airflow_provider_runs.polling.followers import Follower, Followers
 from airflow_provider_runs.polling.looks import WORKERS, Looks
@@ -79,14 +79,7 @@ class Poller:
         :return: the run that ends the wait.
         :raises RunsError: as ``flows.follow.wait_for`` does.
         """
-        while True:
-            backend = await self.backend()
-            try:
-                return await self._follow(backend, wait, log)
-            except RunsAuthError:
-                # Somebody may have put a new key into the connection in the meantime.
-                if (await self._lookup.backend(REFUSED)).settings == backend.settings:
-                    raise
+        return await self._follow(await self.backend(), wait, log)
 
     async def aclose(self) -> None:
         """Cancel whatever is under way, and release the HTTP client."""
@@ -118,8 +111,12 @@ class Poller:
         """End a wait whose last poll does not come: the server hangs, and so does the queue."""
         conn_id = backend.settings.conn_id
         error = RunsTransportError(
-            f"The last poll of the run timed out in the queue (connection {conn_id!r}): "
-            "the server leaves too many requests unanswered.",
+            located(
+                "The last poll of the run timed out in the queue: the server leaves too many "
+                "requests unanswered.",
+                follower.wait.ref,
+                conn_id,
+            ),
             conn_id=conn_id,
             transient=True,
         )
@@ -136,6 +133,9 @@ class Poller:
         elif isinstance(step, Look):
             follower.looking = follower.wants = True
             self._looks.want(follower)
+        elif isinstance(step, Refresh):
+            follower.looking = False
+            self._spawn(self._refresh(follower))
 
     async def _send(self, follower: Follower, step: Send) -> None:
         """Send one of a wait's own requests, such as the cancel of its run."""
@@ -145,6 +145,16 @@ class Poller:
             self._go(follower, error)
         else:
             self._go(follower, answer)
+        self._looks.start_workers()
+
+    async def _refresh(self, follower: Follower) -> None:
+        """Look the connection up again for a wait whose key is refused."""
+        try:
+            backend = await self._lookup.backend(REFUSED)
+        except Exception:  # noqa: BLE001 - whatever it is, the refusal says more
+            self._go(follower)
+        else:
+            self._go(follower, backend)
         self._looks.start_workers()
 
     def _spawn(self, work: Coroutine[object, None, None]) -> None:

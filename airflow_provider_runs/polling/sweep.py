@@ -17,8 +17,9 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.flows.calls import busy_threads, cancel_run, list_runs
-from airflow_provider_runs.flows.wait import Wait
+from airflow_provider_runs.flows.calls import busy_threads, list_runs
+from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.wait import MISSING_GRACE, Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling.poller import Poller
 from airflow_provider_runs.polling.report import Result, Swept
@@ -50,6 +51,7 @@ class Sweep:
     :param deadline: when all runs must be final, in epoch seconds; ``None`` to wait for none.
     :param poll_interval: longest pause between two polls of a run, in seconds.
     :param dry_run: find the runs, and cancel none.
+    :param missing_grace: seconds for which the server must deny a run before it counts as deleted.
     """
 
     thread_ids: Sequence[str] | None
@@ -60,6 +62,7 @@ class Sweep:
     deadline: float | None = None
     poll_interval: float = 5.0
     dry_run: bool = False
+    missing_grace: float = MISSING_GRACE
 
     def to_json(self) -> JsonObject:
         """Return the sweep as plain JSON: the keyword arguments of ``Sweep``."""
@@ -158,7 +161,7 @@ class _Sweeper:
         if self.todo.dry_run:
             return replace(found, result=Result.WOULD_CANCEL)
         try:
-            after = await self.cancel(RunRef(run.id, thread_id))
+            after = await self.cancel(run, RunRef(run.id, thread_id))
         except RunsError as error:
             line = replace(found, result=_failure(error), error=error.message)
             if error.run:
@@ -169,13 +172,21 @@ class _Sweeper:
         self.log.info("Run %r on thread %r: %s", line.run_id, thread_id, line.result.value)
         return line
 
-    async def cancel(self, ref: RunRef) -> Run:
+    async def cancel(self, found: Run, ref: RunRef) -> Run:
         """Cancel a run; if the sweep has a deadline, wait until the run is final."""
         until = self.todo.deadline
         if until is None:
             return await adrive(cancel_run(self.backend, ref), self.http, self.slots)
         pause = self.todo.poll_interval
-        wait = Wait(ref, time.time(), until, pause, cancel=True)
+        wait = Wait(
+            ref,
+            time.time(),
+            until,
+            pause,
+            cancel=True,
+            seen=found.status.value,
+            missing_grace=self.todo.missing_grace,
+        )
         return await self.poller.follow(wait, _Silent())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,19 +20,25 @@ from airflow_provider_runs.errors import (
     CancelRefused,
     RunFailed,
     RunNotFound,
+    RunsAuthError,
+    RunsConfigError,
     RunsError,
     RunTimeout,
 )
 from airflow_provider_runs.tasks import lazy
-from airflow_provider_runs.tasks.errors import about
+from airflow_provider_runs.tasks.connection import look_up
+from airflow_provider_runs.tasks.errors import about, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["CancelsOnTimeout", "SensorRunTimeout"]
+
+log = logging.getLogger(__name__)
 
 
 class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
@@ -44,44 +51,84 @@ class CancelsOnTimeout:
     run_id: str
     thread_id: str | None
     conn_id: str
+    expected_statuses: tuple[str, ...]
     on_timeout: str
     cancel_timeout: float
+    cancel_action: str | None
     soft_fail: bool
     never_fail: bool
+    #: Whether an earlier look of this wait has seen the run, or may have.
+    _worked = False
 
-    @contextmanager
-    def _cancelling_on_timeout(self) -> Iterator[None]:
-        """Cancel the run if the wait ends while it may be active; add the result to the error."""
-        try:
-            yield
-        except (RunFailed, RunNotFound):
-            raise  # it has ended
-        except (RunTimeout, TaskDeferralTimeout) as error:
-            raise self._timeout(error) from error
-        except AirflowTaskTimeout as error:
-            raise AirflowTaskTimeout(f"{error}. {self._cancel()}") from error
-        except TaskDeferralError as error:
+    def _conclude(self, run: Run) -> JsonObject:
+        """Return the result for a run that ends the wait; a sensor defines it."""
+        raise NotImplementedError
+
+    def _finish(self, work: Callable[[], JsonObject | None]) -> JsonObject | None:
+        """Do the work of the sensor; cancel the run if that fails while the run may be active.
+
+        :param work: waits, and returns the sensor's result.
+        :return: what the work returns, or the result for a run that the cancel found to have ended
+            as expected.
+        """
+        with self._soft_failing(), without_frames():
+            try:
+                return work()
+            except (RunsError, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout) as error:
+                failure: BaseException = error
+            outcome = ""
+            if self.on_timeout == "cancel" and self._may_be_active(failure):
+                run, outcome = self._cancel()
+                if run and run.status.value in self.expected_statuses:
+                    log.info(
+                        "Run %r has ended %r, as expected, while it was being cancelled: %s",
+                        *(self.run_id, run.status.value, failure),
+                    )
+                    return self._conclude(run)
+            raise self._failure(failure, outcome) from None
+
+    def _may_be_active(self, error: BaseException) -> bool:
+        """Return whether the run may go on although the wait has ended with this error.
+
+        A connection that cannot be read, or a key that has never worked, says nothing about the
+        run: it may be healthy, and a retry may find it.
+        """
+        if isinstance(error, (RunFailed, RunsConfigError)):
+            return False
+        if isinstance(error, (RunNotFound, RunsAuthError)):
+            return error.run is not None or self._worked
+        return True
+
+    def _failure(self, error: BaseException, outcome: str) -> BaseException:
+        """Return the error that the task fails with.
+
+        :param error: what has ended the wait.
+        :param outcome: how the cancel went, as the end of a sentence; empty if there was none.
+        """
+        end = f"; {outcome}." if outcome else "."
+        if isinstance(error, AirflowTaskTimeout):
+            return AirflowTaskTimeout(f"{error}{end}")
+        if isinstance(error, TaskDeferralTimeout):
             words = (
-                f"The trigger that waited for run {self.run_id!r} (connection {self.conn_id!r}) "
-                f"failed: {error}. See the triggerer's log. {self._cancel()}"
+                "Airflow ended the deferral before its trigger fired: check that a triggerer is up"
             )
-            raise about(self, RunsError, words.rstrip()) from error
-        except RunsError as error:
-            raise error.adding(self._cancel()) from error
-
-    def _timeout(self, error: RunTimeout | TaskDeferralTimeout) -> SensorRunTimeout:
+            return about(self, SensorRunTimeout, f"{words}{end}")
+        if isinstance(error, TaskDeferralError):
+            words = f"The trigger failed: {str(error).rstrip('.')}. See the triggerer's log"
+            return about(self, RunsError, f"{words}{end}")
+        assert isinstance(error, RunsError)  # noqa: S101 - nothing else is left
+        if outcome:
+            words = error.said.replace(f" {RunTimeout.ADVICE}", "")
+            error = error.instead(f"{words.rstrip('.')}{end}")
         if isinstance(error, RunTimeout):
-            return SensorRunTimeout(**error.adding(self._cancel()).fields())
-        words = (
-            f"Airflow ended the deferral that waited for run {self.run_id!r} (connection "
-            f"{self.conn_id!r}) before its trigger fired. Is the triggerer up? {self._cancel()}"
-        )
-        return about(self, SensorRunTimeout, words.rstrip())
+            return SensorRunTimeout(**error.fields())
+        return error
 
-    def _cancel(self) -> str:
-        """Cancel the run if asked to; return a sentence on how that went, else an empty text."""
-        if self.on_timeout != "cancel":
-            return ""
+    def _cancel(self) -> tuple[Run | None, str]:
+        """Cancel the run.
+
+        :return: the run, if it has ended; and how that went, as the end of a sentence.
+        """
         now = time.time()
         wait = lazy.Wait(
             lazy.RunRef(self.run_id, self.thread_id),
@@ -89,6 +136,12 @@ class CancelsOnTimeout:
             deadline=now + self.cancel_timeout,
             poll_interval=5.0,
             cancel=True,
+            cancel_action=self.cancel_action,
+            worked=True,
+        )
+        log.warning(
+            "The wait for run %r has ended: cancelling the run, which may take up to %.0f s",
+            *(self.run_id, self.cancel_timeout),
         )
         try:
             try:
@@ -98,15 +151,16 @@ class CancelsOnTimeout:
                 # asked for the cancel, which has a timeout of its own, so it is tried again.
                 run = self._follow(wait)
         except CancelRefused as error:
-            return f"The server refused to cancel it. {error.message}"
+            return None, f"the server then refused to cancel it: {_clause(error)}"
         except RunTimeout as error:
-            return f"The cancel was requested, but is not confirmed. {error.message}"
+            return None, f"a cancel was then requested, but is not confirmed: {_clause(error)}"
         except RunsError as error:
-            return f"Whether it was cancelled is unknown. {error.message}"
-        return f"It was cancelled and ended {run.status.value!r}."
+            return None, f"whether it was then cancelled is unknown: {_clause(error)}"
+        return run, f"it was then cancelled and ended {run.status.value!r}"
 
     def _follow(self, wait: Wait) -> Run:
         with lazy.RunsHook(self.conn_id) as hook:
+            look_up(hook, wait.deadline)
             return hook.follow(wait)
 
     @contextmanager
@@ -124,3 +178,8 @@ class CancelsOnTimeout:
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+def _clause(error: RunsError) -> str:
+    """Return what an error says, as the end of a sentence."""
+    return error.said.rstrip(".")

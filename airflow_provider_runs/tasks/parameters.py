@@ -19,14 +19,17 @@ def default_deferrable() -> bool:
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
-def seconds(name: str, value: float | timedelta) -> float:
+def seconds(name: str, value: float | timedelta, *, or_none: bool = False) -> float:
     """Return a duration in seconds.
 
     :param name: the parameter, for the error.
     :param value: a timedelta, or seconds.
+    :param or_none: whether it may be zero.
     :raises ValueError: if it is not more than zero, or not finite.
     """
     number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if or_none and number == 0:
+        return number
     if not 0 < number < math.inf:
         raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
     return number

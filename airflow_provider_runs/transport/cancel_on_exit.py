@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_provider_runs.flows.calls import cancel_run
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
 
@@ -33,23 +33,28 @@ __all__ = ["CANCEL_TIMEOUT", "cancel_before_exit", "cancel_on_sigterm", "on_sigt
 CANCEL_TIMEOUT = 2.0
 
 
-def cancel_before_exit(backend: Backend, ref: RunRef, log: Log) -> None:
+def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> None:
     """Cancel a run within about four seconds, log the result, and raise nothing.
 
     :param backend: of the run's connection; made beforehand, as there is no time to look it up.
     :param ref: the run.
     :param log: gets one line.
+    :param action: how to cancel, where the API has several ways; by default the connection's.
     """
     said: list[str] = []
 
     def call() -> None:
         try:
             with make_client(backend) as http:
-                run = drive(cancel_run(backend, ref, deadline=time.time() + CANCEL_TIMEOUT), http)
+                until = time.time() + CANCEL_TIMEOUT
+                run = drive(cancel_run(backend, ref, action=action, deadline=until), http)
         except Exception as error:  # noqa: BLE001 - the task already ends with another error
             said.append(f"Could not cancel {ref} before exit; it may still be running. {error}")
         else:
-            said.append(f"Cancelled {ref} before exit: it is {run.status.value}")
+            said.append(
+                f"The task is being killed: the cancel of {ref} was requested, and it was "
+                f"{run.status.value} then"
+            )
 
     thread = threading.Thread(target=call, daemon=True, name="cancel-run-before-exit")
     thread.start()

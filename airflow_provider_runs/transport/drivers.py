@@ -13,11 +13,14 @@ import httpx
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.calls import glimpse_run
-from airflow_provider_runs.flows.steps import Look, Send, Sleep, advance
+from airflow_provider_runs.flows.steps import Look, Refresh, Send, Sleep, advance
 from airflow_provider_runs.transport.entra import auth_of
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.flows.steps import Flow, Reply, Step
+    from collections.abc import Awaitable, Callable
+
+    from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.flows.steps import Flow, Reply
     from airflow_provider_runs.transport.clients import SharedClient
 
 __all__ = ["adrive", "drive", "send"]
@@ -30,10 +33,16 @@ log = logging.getLogger(__name__)
 MAX_BODY = 32 * 1024 * 1024
 
 
-def drive(flow: Flow[T], client: httpx.Client) -> T:
+def drive(
+    flow: Flow[T],
+    client: httpx.Client,
+    refresh: Callable[[], tuple[Backend, httpx.Client]] | None = None,
+) -> T:
     """Run a flow to its end, blocking.
 
     :param client: sends its requests.
+    :param refresh: looks the connection up again, and returns its backend and its client; by
+        default the connection stays as it is.
     :return: what the flow returns.
     :raises RunsError: what the flow raises.
     """
@@ -41,12 +50,15 @@ def drive(flow: Flow[T], client: httpx.Client) -> T:
     try:
         while True:
             step, reply = advance(flow, reply), None  # no body is kept while it sleeps
-            reply = _take(step, client)
+            if not isinstance(step, Refresh):
+                reply = _take(step, client)
+            elif refresh:
+                reply, client = refresh()
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
-def _take(step: Step, client: httpx.Client) -> Reply | Exception:
+def _take(step: Send | Sleep | Look, client: httpx.Client) -> Reply | Exception:
     """Carry out a step; an error that is the flow's to judge is returned."""
     match step:
         case Sleep():
@@ -64,13 +76,19 @@ def _take(step: Step, client: httpx.Client) -> Reply | Exception:
                 return error
 
 
-async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore | None = None) -> T:
+async def adrive(
+    flow: Flow[T],
+    client: SharedClient,
+    slots: asyncio.Semaphore | None = None,
+    refresh: Callable[[], Awaitable[tuple[Backend, SharedClient]]] | None = None,
+) -> T:
     """Run a flow to its end without blocking the event loop.
 
     When the server asks one flow to wait, all other flows of the same client wait too.
 
     :param client: sends its requests.
     :param slots: bounds the number of concurrent requests of all who share it.
+    :param refresh: as for ``drive``.
     :return: what the flow returns.
     :raises RunsError: what the flow raises.
     """
@@ -78,13 +96,16 @@ async def adrive(flow: Flow[T], client: SharedClient, slots: asyncio.Semaphore |
     try:
         while True:
             step, reply = advance(flow, reply), None
-            reply = await _atake(step, client, slots)
+            if not isinstance(step, Refresh):
+                reply = await _atake(step, client, slots)
+            elif refresh:
+                reply, client = await refresh()
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
 async def _atake(
-    step: Step, client: SharedClient, slots: asyncio.Semaphore | None
+    step: Send | Sleep | Look, client: SharedClient, slots: asyncio.Semaphore | None
 ) -> Reply | Exception:
     match step:
         case Sleep():

@@ -98,4 +98,4 @@ def test_a_dead_host(call, connect, dead_host):
     connect(host=dead_host)
     ok, words = call("test_connection")
     assert not ok
-    assert "the host cannot be reached" in words
+    assert "The host cannot be reached" in words

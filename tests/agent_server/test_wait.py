@@ -53,7 +53,7 @@ def test_a_run_is_followed_to_its_end(server, call):
 
 def test_a_run_that_takes_too_long_is_named_with_its_status(start, call):
     run = start()
-    with pytest.raises(RunTimeout, match="it is still 'in_progress'") as caught:
+    with pytest.raises(RunTimeout, match="while the run was 'in_progress'") as caught:
         call("wait_for_run", *ids(run), timeout=0.5, poll_interval=0.2)
     assert caught.value.run["raw_status"] == "running"
 
@@ -95,7 +95,7 @@ def test_a_run_that_somebody_cancels_ends_the_wait(start, call, sense):
 
 def test_a_sensor_whose_time_is_up_cancels(server, start, sense):
     run = start()
-    with pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'") as caught:
+    with pytest.raises(RunTimeout, match="it was then cancelled and ended 'cancelled'") as caught:
         sense(run, timeout=1, on_timeout="cancel")
     assert isinstance(caught.value, AirflowSensorTimeout)
     assert server.wait_for(run)["status"] == "interrupted"

@@ -143,7 +143,7 @@ def test_a_deferred_sensor_whose_time_is_up_cancels(
     assert airflow.wait_for_dag_run("langgraph_timeout", dag_run, timeout=180) == "failed"
     log = airflow.log("langgraph_timeout", dag_run, "wait")
     assert airflow.was_deferred("langgraph_timeout", dag_run, "wait")
-    assert "It was cancelled and ended 'cancelled'" in log
+    assert "it was then cancelled and ended 'cancelled'" in log
     assert agents.wait_for(run)["status"] == "interrupted"
 
 

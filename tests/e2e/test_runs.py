@@ -94,7 +94,7 @@ def test_a_run_stuck_in_cancelling_fails_the_task_and_says_so(
 
     assert airflow.wait_for_dag_run("cancel_stuck", dag_run) == "failed"
     log = airflow.log("cancel_stuck", dag_run, "cancel")
-    assert "it is still 'cancelling'. The cancel was accepted" in log
+    assert "while the run was 'cancelling'. A cancel was accepted" in log
     assert run_server.accepted_cancels(run["id"]) == 1
 
 
@@ -126,7 +126,7 @@ def test_a_sensor_whose_time_is_up_cancels_and_says_how_the_run_ended(
     instance = airflow.task_instances(f"timeout_{mode}", dag_run)["wait"]
     assert instance["state"] == "failed"
     log = airflow.log(f"timeout_{mode}", dag_run, "wait")
-    assert "It was cancelled and ended 'cancelled'" in log
+    assert "it was then cancelled and ended 'cancelled'" in log
     assert run_server.run(run["id"])["status"] == "cancelled"
     assert run_server.accepted_cancels(run["id"]) == 1
 

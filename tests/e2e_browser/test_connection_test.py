@@ -38,6 +38,6 @@ def test_a_dead_host_is_called_one(stored_direct: Case, connections: ConnectionL
 
     assert not ok
     assert host in words
-    assert "the host cannot be reached: " in words
+    assert "The host cannot be reached: " in words
     advice = "Check the connection's host, port, TLS and proxy settings, and that the server is up."
     assert words.endswith(advice)

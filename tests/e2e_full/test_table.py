@@ -305,7 +305,7 @@ def test_the_sensor_timeout_cancels(by_themselves: Cases, mode: str) -> None:
     assert case.until_over() == "failed", case.log()
 
     assert case.outcome() == ("failed", "cancelled", 1)
-    assert "It was cancelled and ended 'cancelled'" in case.log()
+    assert "it was then cancelled and ended 'cancelled'" in case.log()
     assert case.was_deferred() == (mode == "deferred")
 
 
@@ -316,7 +316,7 @@ def test_the_execution_timeout_cancels(by_themselves: Cases, mode: str) -> None:
     assert case.until_over() == "failed", case.log()
 
     assert case.outcome() == ("failed", "cancelled", 1)
-    assert "It was cancelled and ended 'cancelled'" in case.log()
+    assert "it was then cancelled and ended 'cancelled'" in case.log()
     assert case.was_deferred() == (mode == "deferred")
 
 

@@ -92,7 +92,7 @@ def test_a_host_without_a_server_cannot_be_reached(connect):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     connect(host=f"http://127.0.0.1:{port}", max_retries=0)
-    assert "the host cannot be reached" in str(error())
+    assert "The host cannot be reached" in str(error())
 
 
 @pytest.mark.usefixtures("either")
@@ -105,7 +105,7 @@ def test_a_host_that_lets_nobody_in_does_not_answer_in_time(connect):
             waiting.setblocking(False)
             waiting.connect_ex(address)
         connect(host=f"http://127.0.0.1:{address[1]}", timeout=0.3, max_retries=0)
-        assert "connecting to the host timed out" in str(error())
+        assert "Connecting to the host timed out" in str(error())
 
 
 @pytest.mark.usefixtures("either")
@@ -118,7 +118,7 @@ def test_a_server_without_tls_is_called_one(server, connect):
 def test_a_server_that_is_silent_does_not_answer_in_time(server, connect):
     connect(timeout=1, max_retries=0)  # enough to connect, also on a busy machine
     server.fault(Fault(delay=3600))
-    assert "the request timed out" in str(error())
+    assert "The request timed out" in str(error())
 
 
 @pytest.mark.usefixtures("either")
@@ -126,7 +126,7 @@ def test_a_server_that_is_silent_does_not_answer_in_time(server, connect):
 def test_an_answer_that_is_lost_is_called_so(server, connect, fault):
     connect(max_retries=0)
     server.fault(fault, times=None)  # aiohttp itself repeats a GET once
-    assert "the connection was lost" in str(error())
+    assert "The connection was lost" in str(error())
 
 
 @pytest.mark.usefixtures("either")
@@ -143,5 +143,5 @@ def test_a_server_that_does_not_speak_http_is_a_lost_connection(connect):
         connect(host=f"http://127.0.0.1:{listener.getsockname()[1]}", max_retries=0)
         said = error()
         thread.join()
-    assert "the connection was lost" in str(said)
+    assert "The connection was lost" in str(said)
     assert said.transient

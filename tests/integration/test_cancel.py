@@ -108,8 +108,9 @@ def test_a_missing_run_is_judged_as_told(server, cancel):
 
 def test_a_run_that_vanishes_while_it_is_cancelled_is_judged_as_told(server, cancel):
     run = server.create_run()
-    server.fault(Fault(status=404), method="GET", times=None)
-    assert cancel(run, on_missing="succeed") is None
+    gone = {"error": {"message": f"No run found with id '{run['id']}'."}}
+    server.fault(Fault(status=404, body=gone), method="GET", times=None)
+    assert cancel(run, on_missing="succeed", missing_grace=0) is None
 
 
 def test_a_wrong_base_url_is_never_a_missing_run(server, cancel, connect):
@@ -121,7 +122,7 @@ def test_a_wrong_base_url_is_never_a_missing_run(server, cancel, connect):
 
 def test_a_run_stuck_in_cancelling_is_an_error_that_says_so(server, cancel):
     run = server.create_run(script=RunScript(cancelling_for=INF))
-    with pytest.raises(RunTimeout, match=r"after \d+ s .* still 'cancelling'") as caught:
+    with pytest.raises(RunTimeout, match=r"after \d+ s while the run was 'cancelling'") as caught:
         cancel(run, timeout=1)
     assert caught.value.run_id == run["id"]
     assert server.accepted_cancels() == 1
@@ -143,7 +144,7 @@ def test_a_server_that_refuses_first_is_asked_again(server, cancel):
 
 def test_a_server_that_refuses_always_is_reported_in_its_words(server, cancel):
     run = server.create_run(script=RunScript(queued_for=0, refuse_cancel=409))
-    with pytest.raises(CancelRefused, match="was not cancelled") as caught:
+    with pytest.raises(CancelRefused, match="none was accepted") as caught:
         cancel(run, timeout=1)
     assert caught.value.status_code == 409
     assert caught.value.run["status"] == "in_progress"
@@ -169,7 +170,7 @@ def test_a_refused_key_fails_at_once(server, cancel):
     server.fault(Fault(status=401), times=None)
     with pytest.raises(RunsAuthError):
         cancel(server.create_run())
-    assert len(server.requests) == 1
+    assert [request.method for request in server.requests] == ["POST", "GET"]
 
 
 def test_without_waiting_the_run_is_returned_as_it_is(server, cancel):
@@ -319,12 +320,12 @@ def test_a_deferral_that_airflow_ended_is_followed_by_one_more_look(server, erro
     resumed = "__fail__", {"error": error, "traceback": ["line"]}, {}
 
     with pytest.raises(
-        RunTimeout, match=r"Is the triggerer up\? The run is 'cancelling' now"
+        RunTimeout, match=r"Check that a triggerer is up\. The run is 'cancelling' now"
     ) as caught:
         CancelRunOperator(task_id="cancel", **ids).resume_execution(*resumed)
     assert caught.value.run["id"] == run["id"]
 
     server.end(run["id"], "cancelled")
     assert CancelRunOperator(task_id="again", **ids).resume_execution(*resumed)["id"] == run["id"]
-    missing = {**ids, "run_id": "run_nope", "on_missing": "succeed"}
+    missing = {**ids, "run_id": "run_nope", "on_missing": "succeed", "missing_grace": 0}
     assert CancelRunOperator(task_id="none", **missing).resume_execution(*resumed) is None

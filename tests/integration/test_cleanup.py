@@ -151,9 +151,9 @@ def test_an_unusable_connection_is_an_error(clean, connect):
 
 def test_a_run_that_is_deleted_meanwhile_runs_no_more(server, clean, thread):
     run = server.create_run(thread)["id"]
-    server.fault(Fault(status=404), method="POST", times=None)
-    server.fault(Fault(status=404), path=run, times=None)
-    assert clean(thread)[run]["result"] == "ended"
+    gone = {"error": {"message": f"No run found with id '{run}'."}}
+    server.fault(Fault(status=404, body=gone), path=run, times=None)
+    assert clean(thread, missing_grace=0)[run]["result"] == "ended"
 
 
 def test_a_connection_that_the_triggerer_cannot_read_is_reported(thread, monkeypatch):

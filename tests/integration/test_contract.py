@@ -184,7 +184,7 @@ def test_an_empty_or_garbage_body_is_an_error_of_a_get(server, start, call, body
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"{}", b'"\xff"'])
 def test_an_empty_or_garbage_body_is_no_error_of_a_cancel(server, start, call, body):
-    ids = start()
+    ids = start(RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0))
     server.fault(Fault(body=body, after_effect=True), method="POST")
     assert call("cancel_run", *ids).id == ids[0]
     assert server.accepted_cancels(ids[0]) == 1
@@ -238,6 +238,7 @@ def test_the_operator_cancels_and_the_sensor_waits(server, start, run_task, ti, 
     how = {"deferrable": deferrable, **ids}
     cancel = CancelRunOperator(task_id="cancel", poll_interval=0.2, **how)
     assert run_task(cancel, {"ti": ti})["status"] == "cancelled"
+    how["expected_statuses"] = ("cancelled",)
     watch = RunStatusSensor(task_id="watch", poke_interval=0.2, timeout=60, **how)
     assert run_task(watch, {"ti": ti})["status"] == "cancelled"
     assert server.accepted_cancels(ids["run_id"]) == 1

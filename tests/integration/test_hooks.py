@@ -52,7 +52,7 @@ def test_a_wait_returns_the_final_run(server, call):
 
 def test_a_wait_has_an_end(server, call):
     run = server.create_run()
-    with pytest.raises(RunTimeout, match="still 'in_progress'"):
+    with pytest.raises(RunTimeout, match="while the run was 'in_progress'"):
         call("wait_for_run", run["id"], run["thread_id"], timeout=0.5, poll_interval=0.2)
 
 

@@ -98,8 +98,8 @@ def test_a_retry_knows_that_an_earlier_try_has_rolled_the_run_back(monkeypatch, 
         with pytest.raises(TaskDeferred):
             rollback(run).execute(context)
         server.delete(run["run_id"])
-        ended = rollback(run).execute(context)
+        ended = rollback(run, missing_grace=0).execute(context)
         assert (ended["status"], ended["raw_status"]) == ("cancelled", "rolled back")
         with pytest.raises(RunNotFound):
-            rollback(run).execute({"ti": ti})
-        assert rollback(run, on_missing="succeed").execute({"ti": ti}) is None
+            rollback(run, missing_grace=0).execute({"ti": ti})
+        assert rollback(run, on_missing="succeed", missing_grace=0).execute({"ti": ti}) is None

@@ -164,7 +164,13 @@ def cancel_mapped(run: dict[str, Any], **kwargs: Any) -> Any:
 
 def wait(run: dict[str, Any], **kwargs: Any) -> Any:
     with DAG("dag", schedule=None):
-        return RunStatusSensor(task_id="task", poke_interval=0.1, **ids(run), **kwargs)
+        return RunStatusSensor(
+            task_id="task",
+            expected_statuses=("completed", "cancelled"),
+            poke_interval=0.1,
+            **ids(run),
+            **kwargs,
+        )
 
 
 DEFERRED, RESCHEDULED = ["deferred", "success"], ["up_for_reschedule", "success"]
@@ -238,7 +244,7 @@ from airflow_provider_runs import CancelRunOperator, RunStatusSensor
 ids = {name: "{{ dag_run.conf['%s'] }}" % name for name in ("run_id", "thread_id")}
 with DAG("links", schedule=None) as dag:
     cancel = CancelRunOperator(task_id="cancel", deferrable=True, **ids)
-    cancel >> RunStatusSensor(task_id="wait", **ids)
+    cancel >> RunStatusSensor(task_id="wait", expected_statuses="cancelled", **ids)
 """
 # Keeps every XCom in a file and its name in the database, as many a backend of users does.
 XCOM_BACKEND = """

@@ -32,7 +32,7 @@ def test_a_dead_host(call, connect):
     connect(host=f"http://127.0.0.1:{port}")
     ok, words = call("test_connection")
     assert not ok
-    assert "the host cannot be reached" in words
+    assert "The host cannot be reached" in words
 
 
 def test_a_server_without_tls(server, call, connect):

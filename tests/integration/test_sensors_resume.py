@@ -50,35 +50,34 @@ def resume(sensor, error):
 
 @pytest.mark.parametrize("error", ["Trigger timeout", "Trigger failure"])
 def test_a_deferral_that_airflow_ended_cancels_if_asked(server, run, make, error):
-    with pytest.raises((AirflowSensorTimeout, RunsError), match="It was cancelled and ended"):
+    with pytest.raises((AirflowSensorTimeout, RunsError), match="it was then cancelled and ended"):
         resume(make(on_timeout="cancel"), error)
     assert server.run(run["id"])["status"] == "cancelled"
 
 
 def test_a_deferral_that_airflow_ended_leaves_the_run_if_not_asked(server, make):
-    with pytest.raises(RunTimeout, match="Is the triggerer up"):
+    with pytest.raises(RunTimeout, match="check that a triggerer is up"):
         resume(make(), "Trigger timeout")
     with pytest.raises(AirflowSkipException):
         resume(make(soft_fail=True), "Trigger timeout")
-    with pytest.raises(RunsError, match="The trigger that waited for run"):
+    with pytest.raises(RunsError, match="The trigger failed: Trigger failure"):
         resume(make(), "Trigger failure")
     assert server.accepted_cancels() == 0
 
 
 @pytest.mark.parametrize("event", [None, {}, {"version": 9}, {"outcome": "final"}, 5])
 def test_an_event_that_is_none_of_ours_cancels_if_asked(server, make, event):
-    with pytest.raises(RunsResponseError, match=r"cannot be understood.*It was cancelled"):
+    with pytest.raises(RunsResponseError, match=r"cannot be understood.*it was then cancelled"):
         make(on_timeout="cancel").execute_complete({}, event)
     assert server.accepted_cancels() == 1
 
 
 def test_execution_timeout_that_rings_cancels_and_goes_on(server, run, make):
-    sensor = make(on_timeout="cancel")
-    with (
-        pytest.raises(AirflowTaskTimeout, match="It was cancelled and ended"),
-        sensor._cancelling_on_timeout(),
-    ):
+    def ring():
         raise AirflowTaskTimeout("Timeout, PID: 7")
+
+    with pytest.raises(AirflowTaskTimeout, match="PID: 7; it was then cancelled and ended"):
+        make(on_timeout="cancel")._finish(ring)
     assert server.run(run["id"])["status"] == "cancelled"
 
 
@@ -154,7 +153,7 @@ def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, ru
     sensor = make(cancel_on_kill=True, retries=3)
     with (
         once(lambda: server.requests, sensor.on_kill),
-        pytest.raises(RunsError, match="because its task was killed") as caught,
+        pytest.raises(RunsError, match="a cancel of its run was requested") as caught,
     ):
         sensor.execute({"ti": ti})
     assert not isinstance(caught.value, AirflowFailException)  # a retry may follow
@@ -164,9 +163,9 @@ def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, ru
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ({"message": "boom"}, "'cancelled': boom"),
-        ({"code": "server_error"}, "'cancelled': server_error"),
-        ({"odd": 1}, "'cancelled': "),
+        ({"message": "boom"}, "'completed': boom"),
+        ({"code": "server_error"}, "'completed': server_error"),
+        ({"odd": 1}, "'completed': "),
     ],
 )
 def test_what_is_known_of_the_runs_error_is_shown(server, run, make, error, words):
@@ -188,7 +187,7 @@ def test_execution_timeout_that_rings_during_the_cancel_does_not_end_it(server, 
     try:
         with (
             once(is_cancelling, lambda: os.kill(os.getpid(), signal.SIGALRM)),
-            pytest.raises(RunTimeout, match="It was cancelled and ended 'cancelled'"),
+            pytest.raises(RunTimeout, match="it was then cancelled and ended 'cancelled'"),
         ):
             make(on_timeout="cancel", timeout=0.4).execute({})
     finally:

@@ -16,7 +16,7 @@ from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.calls import glimpse_run
-from airflow_provider_runs.flows.steps import Flow, Look, Send, Step, advance
+from airflow_provider_runs.flows.steps import Flow, Look, Refresh, Send, Step, advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,9 @@ class Player:
         self.replies: list[Any] = []
         self.requests: list[httpx.Request] = []
         self.sleeps: list[float] = []
+        #: What a lookup of the connection returns, and how often it was asked for.
+        self.refreshed: Any = None
+        self.refreshes = 0
 
     def run(self, flow: Flow[T], *replies: Any) -> T:
         """Run a flow; a reply is an answer, an error, or a function that gives one."""
@@ -58,6 +61,9 @@ class Player:
                 return self._play(glimpse_run(step.backend, step.ref, deadline=step.deadline))
             except RunsError as error:
                 return error
+        if isinstance(step, Refresh):
+            self.refreshes += 1
+            return self.refreshed
         assert step.seconds >= 0
         self.sleeps.append(step.seconds)
         self.clock.shift(step.seconds)
@@ -131,9 +137,13 @@ def run_is(answer: Callable[..., Answer]) -> Callable[..., Answer]:
 
 @pytest.fixture
 def refusal(answer: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Return a function that makes an error's answer in the API's own form."""
+    """Return a function that makes an error's answer in the API's own form; a 404 names the run."""
 
-    def make(status: int, message: str = "No.", code: str | None = None, **headers: str) -> Answer:
+    def make(
+        status: int, message: str | None = None, code: str | None = None, **headers: str
+    ) -> Answer:
+        own = "No run found with id 'run_1'." if status == 404 else "No."
+        message = message or own
         return answer(status, {"error": {"message": message, "code": code}}, **headers)
 
     return make

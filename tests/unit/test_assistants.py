@@ -185,33 +185,6 @@ def test_what_is_no_run_is_a_value_error():
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ({"error": {"message": "No.", "type": "t", "code": "c"}}, ("No.", "c")),
-        ({"error": {"message": "No.", "type": "t", "code": None}}, ("No.", "t")),
-        ({"error": {"message": "No."}}, ("No.", "")),
-        ({"error": {"code": 429}}, ("", "429")),
-        ({"error": {}}, ("", "")),
-    ],
-)
-def test_an_error_is_read_from_its_envelope(body, words):
-    assert backend().read_error(body) == words
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("error"), inner),
-)
-
-
-@given(json_values | st.fixed_dictionaries({"error": json_values}))
-def test_any_body_gives_two_texts_for_its_error(body):
-    message, code = backend().read_error(body)
-    assert isinstance(message, str)
-    assert isinstance(code, str)
-
-
-@pytest.mark.parametrize(
     ("host", "gone"),
     [
         (None, True),

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs.errors import (
-    CancelRefused,
     RunNotFound,
     RunsAPIError,
     RunsAuthError,
@@ -21,7 +20,8 @@ from airflow_provider_runs.errors import (
     RunsServiceGone,
     RunsTransportError,
 )
-from airflow_provider_runs.flows.calls import MAX_BACKOFF, cancel_run, get_run, list_runs, probe
+from airflow_provider_runs.flows.calls import MAX_BACKOFF, get_run, list_runs, probe
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef
 
 REF = RunRef("run_1", "thread_1")
@@ -54,8 +54,9 @@ def test_an_answer_that_may_pass_is_asked_for_again(player, backend, run_is, ref
     ],
 )
 def test_an_answer_that_will_not_pass_is_an_error_at_once(player, backend, refusal, status, kind):
+    answer = refusal(status, "Not like this, run_1.", x_request_id="req_7")
     with pytest.raises(RunsAPIError) as caught:
-        player.run(get_run(backend, REF), refusal(status, "Not like this.", x_request_id="req_7"))
+        player.run(get_run(backend, REF), answer)
     error = caught.value
     assert type(error) is kind
     assert (error.status_code, error.request_id, error.transient) == (status, "req_7", False)
@@ -64,7 +65,6 @@ def test_an_answer_that_will_not_pass_is_an_error_at_once(player, backend, refus
         "run_1",
         "thread_1",
         "runs_default",
-        "https://gateway.test/v1",
         "Not like this",
         "req_7",
     ):
@@ -220,64 +220,6 @@ def test_an_echoed_key_is_not_shown(player, backend, answer, refusal):
         assert "***" in caught.value.message
 
 
-# -- cancel ----------------------------------------------------------------------------------------
-
-
-def test_an_accepted_cancel_returns_the_run_of_the_answer(player, backend, run_is):
-    assert player.run(cancel_run(backend, REF), run_is("cancelling")).status == "cancelling"
-    assert player.sent == ["POST"]
-    assert player.requests[0].url.path == "/v1/threads/thread_1/runs/run_1/cancel"
-    assert player.requests[0].content == b""
-
-
-@pytest.mark.parametrize("body", [None, {}, b"accepted", {"status": 1}])
-def test_an_accepted_cancel_without_a_run_is_looked_up(player, backend, answer, run_is, body):
-    run = player.run(cancel_run(backend, REF), answer(202, body), run_is("cancelled"))
-    assert run.status == "cancelled"
-    assert player.sent == ["POST", "GET"]
-
-
-@pytest.mark.parametrize("status", [400, 404, 409])
-@pytest.mark.parametrize(
-    "state", ["completed", "failed", "expired", "incomplete", "cancelled", "cancelling"]
-)
-def test_a_refused_cancel_of_a_run_that_needs_none_is_no_error(
-    player, backend, run_is, refusal, status, state
-):
-    run = player.run(cancel_run(backend, REF), refusal(status), run_is(state))
-    assert run.status == state
-    assert player.sent == ["POST", "GET"]
-
-
-@pytest.mark.parametrize("status", [400, 404, 409])
-@pytest.mark.parametrize("state", ["queued", "in_progress", "requires_action", "warming_up"])
-def test_a_refused_cancel_of_an_active_run_is_an_error(
-    player, backend, run_is, refusal, status, state
-):
-    with pytest.raises(CancelRefused, match="Busy right now") as caught:
-        player.run(cancel_run(backend, REF), refusal(status, "Busy right now."), run_is(state))
-    assert caught.value.run["status"] == state
-    assert state in caught.value.message
-    assert caught.value.status_code == status
-
-
-def test_a_cancel_of_a_missing_run_says_that_it_is_missing(player, backend, refusal):
-    with pytest.raises(RunNotFound):
-        player.run(cancel_run(backend, REF), refusal(404), refusal(404))
-
-
-def test_a_refused_key_is_an_error_of_the_cancel(player, backend, refusal):
-    with pytest.raises(RunsAuthError):
-        player.run(cancel_run(backend, REF), refusal(401))
-    assert player.sent == ["POST"]
-
-
-def test_a_cancel_whose_answer_was_lost_is_sent_again_and_judged(player, backend, run_is, refusal):
-    replies = (httpx.ReadError("reset"), refusal(400, "Cannot cancel run"), run_is("cancelling"))
-    assert player.run(cancel_run(backend, REF), *replies).status == "cancelling"
-    assert player.sent == ["POST", "POST", "GET"]
-
-
 # -- list and probe --------------------------------------------------------------------------------
 
 
@@ -299,7 +241,7 @@ def test_a_list_that_is_none_is_an_error(player, make_backend, answer):
 
 
 def test_the_probe_needs_no_run(player, backend, answer, refusal):
-    assert player.run(probe(backend), answer(200, {"data": []})) is None
+    assert player.run(probe(backend), answer(200, {"data": []})) is True
     with pytest.raises(RunsAuthError) as caught:
         player.run(probe(backend), refusal(401))
     assert caught.value.run_id is None

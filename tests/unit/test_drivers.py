@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
-from airflow_provider_runs.flows.calls import cancel_run, get_run, list_runs
+from airflow_provider_runs.flows.calls import get_run, list_runs
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import clients
 from airflow_provider_runs.transport.clients import SharedClient, make_client, shared_client

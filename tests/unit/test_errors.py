@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_runs import errors
-from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.errors import RunsError, located
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
+NAMES = [name for name in errors.__all__ if name != "located"]
+CLASSES = [getattr(errors, name) for name in NAMES]
 
 words = st.none() | st.text()
 json_values = st.recursive(
@@ -50,7 +51,7 @@ def same(one: RunsError, other: RunsError) -> bool:
 
 
 def test_the_tree_in_the_docstring_is_the_whole_tree():
-    assert sorted(name for name, _ in drawn_tree()) == errors.__all__
+    assert sorted(name for name, _ in drawn_tree()) == NAMES
 
 
 @pytest.mark.parametrize(("name", "parent"), drawn_tree())
@@ -65,7 +66,7 @@ def test_all_is_sorted_and_holds_every_error():
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, Exception)
     }
-    assert errors.__all__ == sorted(public)
+    assert sorted(public) == NAMES
 
 
 @given(instances)
@@ -87,9 +88,20 @@ def test_an_error_reads_as_its_message(error):
 def test_adding_says_more_and_loses_nothing(error, more):
     before = dict(vars(error))
     longer = error.adding(more)
-    assert str(longer) == f"{error.message} {more}".rstrip()
+    assert str(longer) == (f"{error.message} {more}" if more else error.message)
     assert same(longer, type(error)(**{**before, "message": str(longer)}))
     assert vars(error) == before
+
+
+@given(st.text(), st.text(min_size=1), st.sampled_from(["", "get run 'r' on thread 't (2)'"]))
+def test_what_is_added_comes_before_the_part_that_says_on_what(said, more, what):
+    where = f"({what}, connection 'c')" if what else "(connection 'c')"
+    error = errors.RunTimeout(located(said, what, "c"), conn_id="c")
+    assert error.message == f"{said} {where}"
+    if "(2)" not in what:
+        assert error.said == said
+        assert error.adding(more).message == f"{said} {more} {where}"
+        assert error.instead(more).message == f"{more} {where}"
 
 
 @pytest.mark.parametrize("kind", ["RunsSomethingNew", "", "Exception", None, 5])
@@ -144,12 +156,11 @@ def test_a_subclass_of_somebody_elses_survives_pickling():
 
 
 def test_what_the_server_said_of_a_retry_survives_copies_but_leaves_no_process():
-    cause = OSError("lost")
     error = errors.RunsAPIError("No.", should_retry=False)
-    error.__cause__ = cause
+    error.is_routers = True
     for again in (error.adding("Really."), error.replacing(run_id="run_1")):
         assert again.should_retry is False
-        assert again.__cause__ is cause
+        assert (again.is_routers, again.unsent) == (True, False)
     assert pickle.loads(pickle.dumps(error)).should_retry is False
     # Version 0.1.0 may read it, and takes no field that it does not know.
     assert "should_retry" not in error.to_json()

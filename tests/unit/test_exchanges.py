@@ -16,7 +16,8 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunsTransportError,
 )
-from airflow_provider_runs.flows.calls import cancel_run, get_run, glimpse_run
+from airflow_provider_runs.flows.calls import get_run, glimpse_run
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef
 
 REF = RunRef("run_1", "thread_1")
@@ -27,7 +28,11 @@ class InTheBody(AssistantsBackend):
 
     def judge(self, call, answer):
         error = answer.body().get("error")
-        return Refusal(error["as"], error["message"]) if error else super().judge(call, answer)
+        return (
+            Refusal(error["as"], error["message"], names_run=True)
+            if error
+            else super().judge(call, answer)
+        )
 
 
 class TwoCalls(AssistantsBackend):
@@ -157,7 +162,7 @@ def test_a_call_that_is_not_repeatable_is_sent_once(player, backend, answer, fai
         failure = answer(failure, {"error": {"message": "x"}}, x_should_retry="true")
     elif isinstance(failure, bytes):
         failure = answer(200, failure)
-    with pytest.raises(Exception, match="Could not get run"):
+    with pytest.raises(Exception, match="get run"):
         player.run(get_run(of(Once, backend), REF), failure)
     assert player.sent == ["GET"]
 
@@ -173,7 +178,7 @@ def test_it_is_sent_again_where_it_cannot_have_had_an_effect(
 
 
 def test_an_exchange_that_has_had_an_effect_does_not_begin_anew(player, backend, answer):
-    with pytest.raises(RunsTransportError, match="Could not get run"):
+    with pytest.raises(RunsTransportError, match="get run"):
         player.run(get_run(of(StartAndFetch, backend), REF), answer(200, {}), LOST)
     assert player.sent == ["POST", "GET"]
 

@@ -145,9 +145,7 @@ def test_what_contradicts_itself_is_told_by_its_fields_and_without_the_secret(ex
     with pytest.raises(RunsConfigError) as caught:
         backend(extra, key=key)
     assert words in caught.value.message
-    assert "Nothing was sent on connection 'c' (Runs: Azure AI Foundry Agents)." in str(
-        caught.value
-    )
+    assert "Nothing was sent. (Runs: Azure AI Foundry Agents, connection 'c')" in str(caught.value)
     assert caught.value.conn_id == "c"
     assert "s3cret" not in caught.value.message
 

@@ -1,10 +1,13 @@
 """LangGraph's dialect: the calls it makes and what it reads, without a server."""
 
+import json
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from airflow_provider_runs.backends import LangGraphBackend, backend_for
+from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.models import RunRef
@@ -151,9 +154,30 @@ def test_what_is_no_run_is_a_value_error(body):
         backend().read_run(body)
 
 
-@pytest.mark.parametrize("body", [None, {}, BODY, "x", b""])
-def test_no_answer_to_a_cancel_is_taken_for_the_run(body):
-    assert backend().read_cancel(body) is None
+def cancelled_with(content):
+    answer = Answer(200, httpx.Headers(), content)
+    return backend().read_cancel(answer, RunRef(RUN, THREAD))
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"{}", json.dumps(BODY).encode()])
+def test_no_answer_to_a_cancel_is_taken_for_the_run(content):
+    assert cancelled_with(content) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>",
+        b"[]",
+        b"null",
+        b'{"run_id": "',
+        b'{"ok": true}',
+        b'{"run_id": "x", "status": "y"}',
+    ],
+)
+def test_an_answer_to_a_cancel_that_is_not_of_this_api_accepts_nothing(content):
+    with pytest.raises(ValueError, match=r"."):
+        cancelled_with(content)
 
 
 @pytest.mark.parametrize(("count", "cursor", "following"), [(0, None, None), (99, None, None),
@@ -170,21 +194,3 @@ def test_what_is_no_page_is_a_value_error(body):
     for read in (backend().read_page, backend().read_threads):
         with pytest.raises(ValueError, match="not a list"):
             read(body, None)
-
-
-@pytest.mark.parametrize(
-    ("body", "words", "known"),
-    [
-        ({"detail": "Run not found"}, "Run not found", True),
-        ({"detail": [{"msg": "bad"}]}, "[{'msg': 'bad'}]", True),
-        ({"error": "not_found", "message": "No run"}, "No run", True),
-        ({"error": "gone"}, "gone", True),
-        ({"detail": "Not Found"}, "Not Found", False),
-        ({}, "", False),
-        (None, "", False),
-        ("Not Found", "", False),
-    ],
-)
-def test_errors_come_in_many_forms(body, words, known):
-    assert backend().read_error(body) == (words, "")
-    assert backend().knows_route(body) is known

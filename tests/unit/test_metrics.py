@@ -7,7 +7,8 @@ import pytest
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.flows.calls import cancel_run, get_run, glimpse_run
+from airflow_provider_runs.flows.calls import get_run, glimpse_run
+from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef, RunStatus
 
 REF = RunRef("run_1", "thread_1")

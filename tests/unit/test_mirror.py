@@ -24,6 +24,7 @@ ELSEWHERE = {
     "backends/resolve.py": "integration/test_hooks.py",  # it reads what Airflow gives
     "backends/wire.py": "unit/test_exchanges.py",
     "connections/fields.py": "unit/test_settings.py",  # what a connection's fields take
+    "flows/endings.py": "unit/test_follow.py",  # how a wait ends
     "flows/failures.py": "unit/test_calls.py",  # the words of failed calls
     "flows/progress.py": "unit/test_follow.py",  # what a wait has seen
     "flows/steps.py": "unit/test_drivers.py",  # what drives them
@@ -36,6 +37,7 @@ ELSEWHERE = {
     "polling/sweep.py": "integration/test_cleanup.py",
     "run_ref.py": "unit/test_models.py",  # whose module passes the name on
     "tasks/cancel_on_timeout.py": "integration/test_sensors_resume.py",
+    "tasks/connection.py": "integration/test_sensors.py",
     "tasks/deferral.py": "integration/test_cancel.py",  # who defers
     "tasks/errors.py": "integration/test_sensors.py",  # who raises them
     "tasks/lazy.py": "unit/test_imports.py",  # what is loaded, and when

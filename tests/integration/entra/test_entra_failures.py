@@ -32,7 +32,8 @@ def test_a_wrong_secret_is_told_without_it_and_not_tried_again(entra, identity, 
     with pytest.raises(RunsAuthError) as caught:
         get()
     error = caught.value
-    assert error.message.startswith(f"Could not get run {error.run_id!r} on thread ")
+    assert error.message.startswith("Fetching an Entra ID token failed: ")
+    assert f"(get run {error.run_id!r} on thread " in error.message
     for words in ("'runs_default'", "AADSTS7000215", "Check the connection's credential"):
         assert words in error.message
     assert "\n" not in error.message
@@ -66,7 +67,7 @@ def test_an_endpoint_in_trouble_is_an_outage_that_may_pass(
     for endpoint in (entra, machine):
         FAULTS[fault](endpoint)
     identity(kind, max_retries=0)
-    with pytest.raises(RunsTransportError, match="fetching an Entra ID token failed") as caught:
+    with pytest.raises(RunsTransportError, match="Fetching an Entra ID token failed") as caught:
         get()
     assert caught.value.transient
     assert caught.value.conn_id == "runs_default"
@@ -74,7 +75,7 @@ def test_an_endpoint_in_trouble_is_an_outage_that_may_pass(
 
 def test_an_endpoint_that_is_not_there_is_an_outage(connect, get):
     connect(authority="https://127.0.0.1:1")
-    with pytest.raises(RunsTransportError, match="fetching an Entra ID token failed") as caught:
+    with pytest.raises(RunsTransportError, match="Fetching an Entra ID token failed") as caught:
         get()
     assert caught.value.transient
 
@@ -118,7 +119,7 @@ def test_a_folder_of_certificates_is_trusted_too(entra, connect, get, ca):
 def test_a_fetch_goes_through_the_connections_proxy(entra, machine, connect, get):
     # One that refuses; what it was asked for is what counts.
     connect(proxy=machine.url, max_retries=0)
-    with pytest.raises(RunsTransportError, match="fetching an Entra ID token failed"):
+    with pytest.raises(RunsTransportError, match="Fetching an Entra ID token failed"):
         get()
     assert machine.tunnels
     assert set(machine.tunnels) == {entra.url.removeprefix("https://")}

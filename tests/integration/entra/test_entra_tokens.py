@@ -156,7 +156,7 @@ def test_a_token_whose_renewal_fails_is_used_until_its_end(entra, connect, get, 
     get()
     assert len(entra.asked) == 3
     clock.shift(300)
-    with pytest.raises(RunsTransportError, match="fetching an Entra ID token failed") as caught:
+    with pytest.raises(RunsTransportError, match="Fetching an Entra ID token failed") as caught:
         get()
     assert caught.value.transient
     get()
@@ -224,6 +224,6 @@ def test_a_refused_token_that_cannot_be_replaced_is_an_outage(entra, project, co
     get()
     project.fault(Fault(status=401))
     entra.hangs_up = True
-    with pytest.raises(RunsTransportError, match="fetching an Entra ID token failed") as caught:
+    with pytest.raises(RunsTransportError, match="Fetching an Entra ID token failed") as caught:
         get()
     assert caught.value.transient
