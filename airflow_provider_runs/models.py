@@ -11,7 +11,7 @@ type of the published ``openai`` SDK (``types/beta/threads/run.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -230,6 +230,10 @@ class Run(_Part):
         """Whether the run has ended."""
         return self.status.is_final
 
+    def under(self, run_id: str) -> Run:
+        """Return the run under the id that was asked for; servers spell ids in several ways."""
+        return self if self.id == run_id else self.model_copy(update={"id": run_id})
+
     def to_json(self) -> JsonObject:
         """Return the run as plain JSON, as it is put into XCom; ``Run.model_validate`` reads it."""
         return self.model_dump(mode="json", by_alias=True, warnings=False)
@@ -256,3 +260,9 @@ class Glimpse:
     def is_final(self) -> bool:
         """Whether the run has ended."""
         return self.status.is_final
+
+    def under(self, run_id: str) -> Glimpse:
+        """Return the run under the id that was asked for; servers spell ids in several ways."""
+        if self.id == run_id:
+            return self
+        return replace(self, id=run_id, read=lambda: self.read().under(run_id))

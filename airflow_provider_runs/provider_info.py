@@ -89,6 +89,11 @@ PROVIDER_INFO = {
                     "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
                     "schema": {"type": ["object", "null"], "default": None},
                 },
+                "final_statuses": {
+                    "label": "Final statuses",
+                    "description": "What the server's own words for the end of a run mean, as word=status pairs: done=completed, aborted=cancelled. Usual spellings are known without it.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
                 "console_url": {
                     "label": "Console link",
                     "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
@@ -189,6 +194,11 @@ PROVIDER_INFO = {
                     "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
                     "schema": {"type": ["object", "null"], "default": None},
                 },
+                "final_statuses": {
+                    "label": "Final statuses",
+                    "description": "What the server's own words for the end of a run mean, as word=status pairs: done=completed, aborted=cancelled. Usual spellings are known without it.",
+                    "schema": {"type": ["string", "null"], "default": None},
+                },
                 "console_url": {
                     "label": "Console link",
                     "description": "The page on which the service shows a run: a URL with {run_id} and, if the API has threads, {thread_id}. Empty: tasks have no link.",
@@ -266,6 +276,11 @@ PROVIDER_INFO = {
                     "label": "Extra headers",
                     "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
                     "schema": {"type": ["object", "null"], "default": None},
+                },
+                "final_statuses": {
+                    "label": "Final statuses",
+                    "description": "What the server's own words for the end of a run mean, as word=status pairs: done=completed, aborted=cancelled. Usual spellings are known without it.",
+                    "schema": {"type": ["string", "null"], "default": None},
                 },
                 "console_url": {
                     "label": "Console link",
@@ -347,6 +362,11 @@ PROVIDER_INFO = {
                     "label": "Extra headers",
                     "description": 'Sent with every call, as JSON: {"x-team": "data"}.',
                     "schema": {"type": ["object", "null"], "default": None},
+                },
+                "final_statuses": {
+                    "label": "Final statuses",
+                    "description": "What the server's own words for the end of a run mean, as word=status pairs: done=completed, aborted=cancelled. Usual spellings are known without it.",
+                    "schema": {"type": ["string", "null"], "default": None},
                 },
                 "console_url": {
                     "label": "Console link",

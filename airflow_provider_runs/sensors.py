@@ -147,7 +147,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
                 return self._conclude(run)
             if self.deferrable or self._must_hear_of_kills():
                 if self.cancel_on_kill:
-                    context["ti"].xcom_push(key=WATCHED_RUN, value=self.run_id)
+                    context["ti"].xcom_push(key=WATCHED_RUN, value=str(self.run_id))
                 return self._defer(rest)
             if wait.deadline - time.time() <= settling_time():
                 return self._conclude(hook.follow(wait))  # too late to leave and come back

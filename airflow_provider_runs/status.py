@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["ACTIVE", "FINAL", "NO_ID", "RunStatus"]
+__all__ = ["ACTIVE", "FINAL", "NO_ID", "USUAL_WORDS", "RunStatus"]
 
 
 #: What an id is when its template had nothing to render.
@@ -75,3 +75,21 @@ _FINAL = frozenset(
 #: The statuses, as plain strings, of runs that have not ended and of runs that have.
 ACTIVE = tuple(status.value for status in RunStatus if not status.is_final)
 FINAL = tuple(status.value for status in RunStatus if status.is_final)
+#: Usual spellings of the statuses. What may mean several things, such as "stop", is not among them.
+USUAL_WORDS = {
+    **{status.value: status.value for status in RunStatus},
+    "pending": "queued",
+    "running": "in_progress",
+    "inprogress": "in_progress",
+    "processing": "in_progress",
+    "canceling": "cancelling",
+    "canceled": "cancelled",
+    "complete": "completed",
+    "succeeded": "completed",
+    "success": "completed",
+    "error": "failed",
+    "errored": "failed",
+    "failure": "failed",
+    "timeout": "expired",
+    "timed_out": "expired",
+}

@@ -77,8 +77,11 @@ class ThreadRuns(Backend):
         runs = body["data"]
         if not body.get("has_more") or not runs:
             return Page(runs, None)
-        last = body.get("last_id")
-        return Page(runs, last if isinstance(last, str) and last else self.glimpse(runs[-1]).id)
+        ids = [run.get("id") for run in runs if isinstance(run, dict)]
+        known = [each for each in (*ids, body.get("last_id")) if isinstance(each, str) and each]
+        if not known:
+            raise ValueError("it says that there are more runs, but has no id to ask for them by")
+        return Page(runs, known[-1])
 
     def is_gone(self) -> bool:
         """Return whether the host belongs to OpenAI or Azure OpenAI."""

@@ -12,10 +12,13 @@ import httpx
 from airflow_provider_runs._version import __version__
 from airflow_provider_runs.backends.refusals import is_general, names, read_refusal
 from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
+from airflow_provider_runs.connections.fields import read_statuses
 from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 from airflow_provider_runs.plain_json import whole_text
+from airflow_provider_runs.run_ref import same_id
+from airflow_provider_runs.status import USUAL_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +109,10 @@ class Backend(ABC):
         :raises ValueError: if the answer holds no run.
         """
         answer = yield self.get(ref)
-        return self.read_run(answer.body())
+        body = answer.body()
+        run = self.read_run(body)
+        self._check_same(run.id, body, ref)
+        return run
 
     def look_at_run(self, ref: RunRef) -> Exchange[Glimpse]:
         """Poll a run.
@@ -116,7 +122,9 @@ class Backend(ABC):
         :raises ValueError: if the answer holds no run.
         """
         answer = yield self.get(ref)
-        seen = self.glimpse(answer.body())
+        body = answer.body()
+        seen = self.glimpse(body)
+        self._check_same(seen.id, body, ref)
         wanted = answer.number("openai-poll-after-ms")
         return replace(seen, poll_after=wanted / 1000) if wanted else seen
 
@@ -247,8 +255,20 @@ class Backend(ABC):
         )
 
     def status_of(self, word: str) -> RunStatus:
-        """Return the status for a word of this API."""
-        return RunStatus.of(self.statuses.get(word, word))
+        """Return the status for a word of this API; an unknown word is not final.
+
+        The connection's own words come first, then those of the API, then usual spellings.
+        """
+        known = self._known_statuses.get(word)
+        if known is None:
+            spelled = word.strip().lower().replace("-", "_").replace(" ", "_")
+            known = self._known_statuses.get(spelled, word)
+        return RunStatus.of(known)
+
+    @cached_property
+    def _known_statuses(self) -> Mapping[str, str]:
+        own = read_statuses(self.options.final_statuses or "")
+        return {**USUAL_WORDS, **self.statuses, **own}
 
     def read_run(self, body: object) -> Run:
         """Return the run in the body of an answer.
@@ -274,7 +294,7 @@ class Backend(ABC):
         :param body: the object.
         :param ref: the run that was asked for.
         """
-        return run_id == ref.run_id
+        return same_id(run_id, ref.run_id)
 
     def read_cancel(self, answer: Answer, ref: RunRef) -> Run | None:
         """Return the run in the answer to a cancel; ``None`` if it must be fetched instead.
@@ -285,9 +305,16 @@ class Backend(ABC):
         """
         body = answer.body()
         run = self.read_run(body)
-        if not self.same_run(run.id, body, ref):
-            raise ValueError("it is another object")
+        self._check_same(run.id, body, ref)
         return run
+
+    def _check_same(self, run_id: str, body: object, ref: RunRef) -> None:
+        """Check that an answer is about the run that was asked for.
+
+        :raises ValueError: if it is not: the end of another run would be reported as its end.
+        """
+        if not self.same_run(run_id, body, ref):
+            raise ValueError("it is another object")
 
     def glimpse(self, body: object) -> Glimpse:
         """Return the status of the run in the body of an answer, without reading all of the run.

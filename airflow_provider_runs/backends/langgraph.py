@@ -19,10 +19,14 @@ from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLBACK, Call, Page
 from airflow_provider_runs.connections.fields import ConnectionOptions
 from airflow_provider_runs.connections.forms import ConnectionForm
-from airflow_provider_runs.run_ref import RunRef
+from airflow_provider_runs.models import LastError, RequiredAction
+from airflow_provider_runs.plain_json import plain_json
+from airflow_provider_runs.run_ref import RunRef, canonical, same_id
+from airflow_provider_runs.status import NO_ID, RunStatus
 
 if TYPE_CHECKING:
-    from airflow_provider_runs.backends.wire import Answer
+    from airflow_provider_runs.backends.wire import Answer, Exchange
+    from airflow_provider_runs.models import Run
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["LangGraphBackend"]
@@ -41,6 +45,8 @@ _STATUSES = MappingProxyType(
 #: The field of ``Run`` for the time at which it ended; this API has only ``updated_at``.
 _ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "cancelled_at"}
 _ACTIONS = ("interrupt", ROLLBACK)
+#: The statuses in which a run may have stopped for a person: servers differ.
+_MAY_WAIT = frozenset({"interrupted", "success"})
 
 
 class LangGraphOptions(ConnectionOptions):
@@ -121,7 +127,7 @@ class LangGraphBackend(Backend):
         return Call(
             f"list the runs of thread {thread_id!r}",
             "GET",
-            f"/threads/{self._uuid('thread_id', thread_id)}/runs",
+            f"/threads/{self._thread(thread_id)}/runs",
             params={"limit": limit, "offset": int(cursor or 0)},
             thread_id=thread_id,
         )
@@ -175,8 +181,8 @@ class LangGraphBackend(Backend):
         body = answer.body() if answer.content.strip() else {}
         if not isinstance(body, dict) or (body and body.get("status") is None):
             raise ValueError("it is neither empty nor a run")
-        if body and not self.same_run(str(body.get(self.id_field)), body, ref):
-            raise ValueError("it is another object")
+        if body:
+            self._check_same(str(body.get(self.id_field)), body, ref)
 
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
         """Read an array of runs. After a full page there may be another."""
@@ -185,29 +191,84 @@ class LangGraphBackend(Backend):
 
     def read_threads(self, body: object, cursor: str | None) -> Page[str]:
         """Read an array of threads. After a full page there may be another."""
-        threads = [str(item["thread_id"]) for item in _read_array(body) if "thread_id" in item]
-        return Page(threads, _next_cursor(len(threads), cursor, PAGE_SIZE))
+        items = _read_array(body)
+        found = (item.get("thread_id") for item in items if isinstance(item, dict))
+        threads = [name for name in found if isinstance(name, str) and name]
+        return Page(threads, _next_cursor(len(items), cursor, PAGE_SIZE))
+
+    def settle(self, ref: RunRef, run: Run, asked: bool) -> Exchange[Run]:
+        """Ask the thread how its run ended: the run itself holds neither a reason nor a question.
+
+        A failed run gets the thread's error. A run that stopped for an interrupt of its graph waits
+        for a person: it is ``requires_action``, with the interrupts that are pending. That is not
+        asked where the run was to be cancelled, nor believed if a later run was there.
+        """
+        waits = run.raw_status in _MAY_WAIT and not asked
+        if not waits and run.status is not RunStatus.FAILED:
+            return run
+        thread = (yield Call(f"get the thread of {ref}", "GET", self._thread_path(ref), ref)).body()
+        if not isinstance(thread, dict):
+            raise ValueError("it is not a thread")  # noqa: TRY004 - the content is wrong, not a type
+        if run.status is RunStatus.FAILED:
+            reason = _reason(thread.get("error"))
+            return run.model_copy(update={"last_error": reason}) if reason else run
+        pending = _interrupts(thread.get("interrupts"))
+        if thread.get("status") != "interrupted" or not pending:
+            return run
+        newest = _read_array((yield self.list_runs(str(ref.thread_id), None, 1)).body())
+        if not newest or not same_id(str(newest[0].get(self.id_field)), ref.run_id):
+            return run
+        question = RequiredAction.model_validate({"type": "interrupt", "interrupts": pending})
+        changes = {"status": RunStatus.REQUIRES_ACTION, "required_action": question}
+        return run.model_copy(update=changes)
+
+    def _thread_path(self, ref: RunRef) -> str:
+        if ref.thread_id in NO_ID:
+            raise self._config_error(
+                "thread_id is missing. A stateless run has a thread too: the answer that started "
+                "it holds its thread_id, next to the run_id",
+                ref,
+            )
+        return f"/threads/{self._thread(ref.thread_id, ref)}"
+
+    def _thread(self, value: object, ref: RunRef | None = None) -> str:
+        """Return a thread's id, which may be any text: that of a UUID in its one spelling."""
+        own = canonical(value) if isinstance(value, str) else value
+        return self._segment("thread_id", own, ref)
 
     def _path(self, ref: RunRef) -> str:
-        thread = self._uuid("thread_id", ref.thread_id, ref)
-        return f"/threads/{thread}/runs/{self._uuid('run_id', ref.run_id, ref)}"
-
-    def _uuid(self, name: str, value: Any, ref: RunRef | None = None) -> str:
-        text = self._segment(name, value, ref)
+        run_id = self._segment("run_id", ref.run_id, ref)
         try:
-            UUID(text)
+            run_id = str(UUID(ref.run_id))
         except ValueError:
             raise self._config_error(
-                f"{name} {value!r} is not a UUID, as this API's ids are: check the task that "
-                "provides it",
+                f"run_id {ref.run_id!r} is not a UUID, as the ids of this API's runs are: check "
+                "the task that provides it",
                 ref,
             ) from None
-        return text
+        return f"{self._thread_path(ref)}/runs/{run_id}"
+
+
+def _reason(error: object) -> LastError | None:
+    """Return a thread's error as that of a run; ``None`` if there is none."""
+    if isinstance(error, str) and error:
+        return LastError(message=error)
+    if not isinstance(error, dict) or not error:
+        return None
+    said = {"code": error.get("error") or error.get("type"), "message": error.get("message")}
+    return LastError.model_validate(plain_json(said))
+
+
+def _interrupts(found: object) -> list[Any]:
+    """Return the pending interrupts of a thread, of all its tasks."""
+    if isinstance(found, dict):
+        return [each for task in found.values() if isinstance(task, list) for each in task]
+    return found if isinstance(found, list) else []
 
 
 def _read_array(body: object) -> list[Any]:
-    if not isinstance(body, list) or not all(isinstance(item, dict) for item in body):
-        raise ValueError("it is not a list")
+    if not isinstance(body, list):
+        raise ValueError("it is not a list")  # noqa: TRY004 - the content is wrong, not a type
     return body
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 from pydantic_core import from_json
 
@@ -152,9 +153,17 @@ def segment(name: str, value: object) -> str:
 
     :param name: which id it is, for the error: ``run_id``.
     :param value: the id.
-    :raises ValueError: if it is empty, is not a string, or would lead to another path.
+    :raises ValueError: if it is empty, is of another type than text, a whole number or a UUID, or
+        would lead to another path.
     """
-    if not isinstance(value, str) or not value.strip():
+    if type(value) is int or isinstance(value, UUID):
+        value = str(value)
+    if value is not None and not isinstance(value, str):
+        kind = type(value).__name__
+        raise ValueError(
+            f"{name} is a {kind} ({value!r:.80}), not an id: check the task that should provide it"
+        )
+    if value is None or not value.strip():
         raise ValueError(f"{name} is empty ({value!r}): check the task that should provide it")
     if value == "None":
         raise ValueError(

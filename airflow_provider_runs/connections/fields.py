@@ -7,6 +7,7 @@ the checks are derived from it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -15,8 +16,10 @@ import httpx
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from airflow_provider_runs.status import FINAL
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 __all__ = [
     "ConnectionOptions",
@@ -29,6 +32,7 @@ __all__ = [
     "WholeNumber",
     "is_sendable",
     "is_url",
+    "read_statuses",
 ]
 
 
@@ -119,6 +123,41 @@ Url = Annotated[Text, AfterValidator(_url_check(*_HTTP))]
 _Proxy = Annotated[Text, AfterValidator(_url_check(*_HTTP, "socks5", "socks5h"))]
 
 
+def read_statuses(text: str) -> dict[str, str]:
+    """Return the statuses that words of a server's own mean.
+
+    :param text: pairs of a word and a final status, such as ``done=completed, aborted=cancelled``.
+    :raises ValueError: if it is something else.
+    """
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    words = {word.strip().lower(): status.strip().lower() for word, _, status in pairs}
+    if not all(word and status in FINAL for word, status in words.items()):
+        raise ValueError(f"each word must mean one of {', '.join(FINAL)}")
+    return {**words, **{word.strip(): status.strip().lower() for word, _, status in pairs}}
+
+
+def _check_statuses(text: str | None) -> str | None:
+    try:
+        read_statuses(text or "")
+    except ValueError as error:
+        raise PydanticCustomError(
+            "field",
+            "that must be words with the final status that each means, such as "
+            "'done=completed, aborted=cancelled': {problem}",
+            {"problem": str(error)},
+        ) from None
+    return text
+
+
+def _join_statuses(value: object) -> object:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{word}={status}" for word, status in value.items())
+    return value
+
+
+_Statuses = Annotated[Text, AfterValidator(_check_statuses), BeforeValidator(_join_statuses)]
+
+
 class ConnectionOptions(BaseModel):
     """The fields that every connection type has, because every HTTP call needs them."""
 
@@ -165,6 +204,14 @@ class ConnectionOptions(BaseModel):
         repr=False,  # they may hold keys
         title="Extra headers",
         description='Sent with every call, as JSON: {"x-team": "data"}.',
+    )
+    final_statuses: _Statuses = Field(
+        default=None,
+        title="Final statuses",
+        description=(
+            "What the server's own words for the end of a run mean, as word=status pairs: "
+            "done=completed, aborted=cancelled. Usual spellings are known without it."
+        ),
     )
     console_url: Url = Field(
         default=None,

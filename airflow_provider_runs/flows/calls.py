@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -37,6 +38,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 #: Upper bound of the jittered backoff before the first retry, and its maximum, both in seconds.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
@@ -52,7 +55,7 @@ def get_run(
     :return: the run.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _check_id(backend.fetch_run(ref), ref), deadline, once=once)
+    flow = _perform(backend, lambda: _asked_for(backend.fetch_run(ref), ref), deadline, once=once)
     return (yield from _explain_404(backend, flow, deadline))
 
 
@@ -63,23 +66,31 @@ def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None)
     :return: the run's status, and what reads the rest.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _check_id(backend.look_at_run(ref), ref), deadline)
+    flow = _perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), deadline)
     return (yield from _measure_poll(_explain_404(backend, flow, deadline)))
 
 
 def list_runs(
-    backend: Backend, thread_id: str, *, deadline: float | None = None
+    backend: Backend,
+    thread_id: str,
+    *,
+    deadline: float | None = None,
+    skipped: Callable[[object, ValueError], None] | None = None,
 ) -> Iterator[Flow[list[Run]]]:
     """Yield a flow for each page of a thread's runs. Drive each one before you take the next.
 
+    A record that cannot be read is skipped.
+
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
+    :param skipped: gets each record that is skipped, and why; by default a line is logged.
     :raises RunsError: from a flow, if there is no usable answer.
     """
     listed: set[str] = set()
+    skip = skipped or partial(_log_skipped, thread_id)
 
     def read(body: object, cursor: str | None) -> Page[Run]:
         page = backend.read_page(body, cursor)
-        runs = [backend.read_run(item) for item in page.items]
+        runs = _readable(page.items, backend.read_run, skip)
         # If a server counts from the newest run, one that starts meanwhile shifts the pages.
         fresh = [run for run in runs if run.id not in listed]
         listed.update(run.id for run in fresh)
@@ -94,7 +105,7 @@ def list_runs(
 def glimpse_runs(
     backend: Backend, thread_id: str, limit: int, *, deadline: float | None = None
 ) -> Iterator[Flow[list[Glimpse]]]:
-    """Do what ``list_runs`` does, but read only the status of each run.
+    """Do what ``list_runs`` does, but read only the status of each run, and log no odd record.
 
     :param limit: how many runs a page has.
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
@@ -103,7 +114,7 @@ def glimpse_runs(
 
     def read(body: object, cursor: str | None) -> Page[Glimpse]:
         page = backend.read_page(body, cursor, limit)
-        return Page([backend.glimpse(item) for item in page.items], page.cursor)
+        return Page(_readable(page.items, backend.glimpse, _ignore), page.cursor)
 
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor, limit)
@@ -119,6 +130,31 @@ def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator
     :raises RunsError: from a flow, if there is no usable answer.
     """
     return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
+
+
+def _readable(
+    items: list[object], read: Callable[[object], T], skip: Callable[[object, ValueError], None]
+) -> list[T]:
+    """Return the items that can be read: one odd record must not hide the others."""
+    good = []
+    for item in items:
+        try:
+            good.append(read(item))
+        except ValueError as error:
+            skip(item, error)
+    return good
+
+
+def _log_skipped(thread_id: str, item: object, error: ValueError) -> None:
+    name = item.get("id", item.get("run_id")) if isinstance(item, dict) else None
+    log.warning(
+        "A record in the runs of thread %r cannot be read, and is skipped: %s (id %r)",
+        *(thread_id, failures.expectation(error), name),
+    )
+
+
+def _ignore(_item: object, _error: ValueError) -> None:
+    pass
 
 
 def _pages(
@@ -188,7 +224,7 @@ def ask_to_cancel(
 
     def exchange() -> Exchange[Run | None]:
         run = yield from backend.cancel_run(ref, action)
-        return run.model_copy(update={"id": ref.run_id}) if run else None
+        return run.under(ref.run_id) if run else None
 
     return (yield from _perform(backend, exchange, deadline, once=True))
 
@@ -216,15 +252,10 @@ def settle_run(
 R = TypeVar("R", Run, Glimpse)
 
 
-def _check_id(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
-    """Return the run that an exchange finds, if it is the one that was asked for.
-
-    :raises ValueError: if it is not: the end of another run would be reported as the end of this.
-    """
+def _asked_for(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
+    """Return the run that an exchange finds, under the id that was asked for."""
     run = yield from exchange
-    if run.id != ref.run_id:
-        raise ValueError("it is another object")
-    return run
+    return run if run.id == ref.run_id else run.under(ref.run_id)
 
 
 def _make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TokenUnavailable",
+    "expectation",
     "explain_refusal",
     "no_answer",
     "no_cancel_call",
@@ -124,7 +125,7 @@ def not_understood(
 
     :param error: what reading the body raised: which expectation failed.
     """
-    problem = "it is a web page, not the API" if _is_page(answer) else _expectation(error)
+    problem = "it is a web page, not the API" if _is_page(answer) else expectation(error)
     return _error(
         RunsResponseError,
         backend,
@@ -136,8 +137,11 @@ def not_understood(
     )
 
 
-def _expectation(error: ValueError) -> str:
-    """Return which expectation an answer has failed, without the answer: it may echo the key."""
+def expectation(error: ValueError) -> str:
+    """Return which expectation an answer has failed, without the answer: it may echo the key.
+
+    :param error: what reading it raised.
+    """
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

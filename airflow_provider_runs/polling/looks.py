@@ -17,6 +17,7 @@ from airflow_provider_runs.errors import RunNotFound, RunsError, RunsResponseErr
 from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
 from airflow_provider_runs.polling.clock import TICK
 from airflow_provider_runs.polling.followers import Batch
+from airflow_provider_runs.run_ref import canonical
 from airflow_provider_runs.transport.drivers import adrive
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Looks:
         alike: dict[str, list[Follower]] = {}
         for follower in batch.followers:
             if follower.wants:
-                alike.setdefault(follower.wait.ref.run_id, []).append(follower)
+                alike.setdefault(canonical(follower.wait.ref.run_id), []).append(follower)
         if len(alike) == 1:
             await self._fetch(*alike.values())
         else:
@@ -160,14 +161,17 @@ class Looks:
 
     async def _list(self, wanting: list[Follower], count: int) -> dict[str, Glimpse]:
         """Return the newest runs of a thread, by id, until all that are wanted are found."""
-        ids = {follower.wait.ref.run_id for follower in wanting}
+        ids = {canonical(follower.wait.ref.run_id) for follower in wanting}
         deadline = min(follower.wait.deadline for follower in wanting)
         limit = min(100, max(20, 2 * count))
         backend, runs = await self._lookup.backend(), {}
         pages = glimpse_runs(backend, str(wanting[0].wait.ref.thread_id), limit, deadline=deadline)
         for _, page in zip(range(PAGES), pages, strict=False):
             runs.update(
-                {run.id: run for run in await adrive(page, self._lookup.client, self._slots)}
+                {
+                    canonical(run.id): run
+                    for run in await adrive(page, self._lookup.client, self._slots)
+                }
             )
             if ids <= runs.keys():
                 break
@@ -179,7 +183,7 @@ class Looks:
         deadline = min(follower.wait.deadline for follower in followers)
         flow = glimpse_run(await self._lookup.backend(), wait.ref, deadline=deadline)
         run = await adrive(flow, self._lookup.client, self._slots)
-        self._show_all(self._followers.group_of(followers[0]), {run.id: run})
+        self._show_all(self._followers.group_of(followers[0]), {canonical(run.id): run})
 
     def _fail(self, followers: list[Follower], error: Exception) -> None:
         for follower in followers:
@@ -191,9 +195,10 @@ class Looks:
         """Send its run to each follower of a group that wants to poll, now or soon."""
         now = self._loop.time()
         for follower in list(group.followers) if group else ():
-            run = runs.get(follower.wait.ref.run_id)
+            run = runs.get(canonical(follower.wait.ref.run_id))
             if not run:
                 continue
+            run = run.under(follower.wait.ref.run_id)
             if follower.may_look(now) or (
                 follower.looking and run.is_final and follower.due < math.inf
             ):

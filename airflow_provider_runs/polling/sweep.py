@@ -19,6 +19,7 @@ from airflow_provider_runs.errors import (
 )
 from airflow_provider_runs.flows.calls import busy_threads, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.failures import expectation
 from airflow_provider_runs.flows.wait import MISSING_GRACE, Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling.poller import Poller
@@ -95,9 +96,11 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
     poller = Poller(look_up, slots)
     async with aclosing(poller), shared_client(backend.settings) as http:
         sweeper = _Sweeper(backend, todo, log, http, slots, poller)
-        names = await sweeper.busy() if todo.thread_ids is None else todo.thread_ids
+        names, lines = todo.thread_ids, list[Swept]()
+        if names is None:
+            names, lines = await sweeper.busy()
         threads = await asyncio.gather(*(sweeper.thread(name) for name in names))
-    return [line for lines in threads for line in lines]
+    return [*(line for swept in threads for line in swept), *lines]
 
 
 async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: Log) -> Run:
@@ -126,27 +129,51 @@ class _Sweeper:
     slots: asyncio.Semaphore
     poller: Poller
 
-    async def busy(self) -> list[str]:
-        """Return the threads that have active runs."""
-        pages = busy_threads(self.backend, deadline=self.todo.deadline)
-        names = [name for page in pages for name in await adrive(page, self.http, self.slots)]
+    async def busy(self) -> tuple[list[str], list[Swept]]:
+        """Return the threads that have active runs, and a line if not all of them can be listed.
+
+        :raises RunsError: if none can be listed.
+        """
+        names: dict[str, None] = {}
+        lines: list[Swept] = []
+        for page in busy_threads(self.backend, deadline=self.todo.deadline):
+            try:
+                names.update(dict.fromkeys(await adrive(page, self.http, self.slots)))
+            except RunsError as error:
+                if not names:
+                    raise
+                self.log.warning("Could not list all busy threads. %s", error.message)
+                lines = [_unlisted("(further threads)", error.message)]
+                break
         self.log.info("%d threads have active runs", len(names))
-        return list(dict.fromkeys(names))
+        return list(names), lines
 
     async def thread(self, thread_id: str) -> list[Swept]:
-        """Sweep one thread; an invalid id is reported like a thread that cannot be listed."""
+        """Sweep one thread; whatever cannot be listed or read is reported, and spoils nothing."""
+        runs: list[Run] = []
+        lines: list[Swept] = []
+
+        def skipped(item: object, error: ValueError) -> None:
+            words = f"A record in the list of runs cannot be read: {expectation(error)}."
+            name = item.get(self.backend.id_field) if isinstance(item, dict) else None
+            self.log.warning("%s Thread %r, run %r", words, thread_id, name)
+            line = _unlisted(thread_id, words)
+            lines.append(replace(line, run_id=name) if isinstance(name, str) else line)
+
+        pages = list_runs(self.backend, thread_id, deadline=self.todo.deadline, skipped=skipped)
         try:
-            runs = [
-                run
-                for page in list_runs(self.backend, thread_id, deadline=self.todo.deadline)
-                for run in await adrive(page, self.http, self.slots)
-                if self.todo.matches(run)
-            ]
+            for page in pages:
+                found = await adrive(page, self.http, self.slots)
+                runs += [run for run in found if self.todo.matches(run)]
         except RunsError as error:
-            self.log.warning("Could not list the runs of thread %r. %s", thread_id, error.message)
-            return [Swept(str(thread_id), None, None, None, None, Result.ERROR, error.message)]
-        lines = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
-        return [line for line in lines if line]
+            all_or_some = "all " if runs else ""
+            self.log.warning(
+                "Could not list %sthe runs of thread %r. %s",
+                *(all_or_some, thread_id, error.message),
+            )
+            lines.append(_unlisted(thread_id, error.message))
+        swept = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
+        return [line for line in (*swept, *lines) if line]
 
     async def run(self, thread_id: str, run: Run) -> Swept | None:
         """Cancel one run; ``None`` if it is too young."""
@@ -188,6 +215,11 @@ class _Sweeper:
             missing_grace=self.todo.missing_grace,
         )
         return await self.poller.follow(wait, _Silent())
+
+
+def _unlisted(thread_id: str, error: str) -> Swept:
+    """Return the line for what could not be listed or read, and may be running."""
+    return Swept(str(thread_id), None, None, None, None, Result.ERROR, error)
 
 
 class _Silent:

@@ -15,6 +15,7 @@ from airflow_provider_runs.errors import RunsError, RunsResponseError
 from airflow_provider_runs.models import Run
 from airflow_provider_runs.plain_json import JsonObject
 from airflow_provider_runs.polling.report import Swept
+from airflow_provider_runs.run_ref import same_id
 
 if TYPE_CHECKING:
     from typing import Self
@@ -82,14 +83,14 @@ class RunEvent(BaseModel):
         try:
             event = RunEvent.model_validate(data)
             error = RunsError.from_json(event.error) if event.error is not None else None
-            if event.run and event.run.id != run_id:
+            if event.run and not same_id(event.run.id, str(run_id)):
                 raise TypeError("it is about another run")  # noqa: TRY301
         except (ValidationError, TypeError) as broken:
             raise _not_understood(data, broken, "check the run") from None
         if error is not None:
             raise error
         assert event.run is not None  # noqa: S101 - the event agrees with itself
-        return event.run
+        return event.run.under(str(run_id))
 
 
 class SweepEvent(BaseModel):

@@ -35,7 +35,7 @@ def last_status(context: Context, run_id: str) -> str | None:
     except Exception:  # for whatever reason the store fails
         log.debug("Could not read the last status of run %r", run_id, exc_info=True)
         return None
-    if not isinstance(seen, dict) or seen.get("run_id") != run_id:
+    if not isinstance(seen, dict) or seen.get("run_id") != str(run_id):
         return None  # it waited for another run before it was cleared
     return str(seen["status"])
 

@@ -134,7 +134,9 @@ def test_a_thread_to_list_is_refused_or_one_segment_of_the_url(thread_id):
     assert segments(url) == ["", "base", "v1", "threads", thread_id, "runs"]
 
 
-@pytest.mark.parametrize("bad", [None, "", "  ", "None", 5, b"run_1", ".", "..", "a/../b", "a/b"])
+@pytest.mark.parametrize(
+    "bad", [None, "", "  ", "None", True, 5.5, b"run_1", ".", "..", "a/../b", "a/b"]
+)
 @pytest.mark.parametrize("field", ["run_id", "thread_id"])
 def test_an_id_that_could_reach_another_path_is_refused_by_name(field, bad):
     ids_of_run = {"run_id": "run_1", "thread_id": "thread_1", field: bad}
@@ -173,7 +175,7 @@ def test_a_page_has_its_runs_and_the_cursor_of_the_next_one(body, runs, cursor):
     "body", [None, [], "x", 5, {}, {"data": None}, {"data": {}}, {"data": [{}], "has_more": True}]
 )
 def test_what_is_no_page_is_a_value_error(body):
-    with pytest.raises(ValueError, match=r"not a list of runs|not a run"):
+    with pytest.raises(ValueError, match=r"not a list of runs|no id to ask"):
         backend().read_page(body, None)
 
 

@@ -16,9 +16,10 @@ from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAPIError,
     RunsConfigError,
+    RunsResponseError,
     RunTimeout,
 )
-from airflow_provider_runs.flows.calls import busy_threads, get_run, list_runs
+from airflow_provider_runs.flows.calls import busy_threads, get_run, glimpse_runs, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
@@ -303,3 +304,46 @@ def test_the_first_final_status_counts(player, responses, response_is):
 def test_a_deadline_is_a_timeout_here_too(player, responses, response_is):
     with pytest.raises(RunTimeout, match="'in_progress'"):
         player.run(wait_for(responses, RESPONSE, LOG), response_is("in_progress"))
+
+
+def test_a_gateway_may_give_another_id_for_the_same_response(player, responses, answer):
+    def other(status, **fields):
+        other.count += 1
+        body = {"id": f"resp_other_{other.count}", "object": "response", "status": status}
+        return answer(200, {**body, **fields})
+
+    other.count = 0
+    replies = (other("in_progress"), other("in_progress"), other("completed", output=[]))
+    run = player.run(wait_for(responses, RESPONSE, LOG), *replies)
+    assert (run.id, run.status) == ("resp_1", "completed")
+    cancelled = player.run(cancel_run(responses, RunRef("resp_1")), other("cancelled"))
+    assert (cancelled.id, cancelled.status) == ("resp_1", "cancelled")
+    deleted = answer(200, {"id": "resp_9", "object": "response.deleted", "status": "completed"})
+    with pytest.raises(RunsResponseError, match="it is another object"):
+        player.run(get_run(responses, RunRef("resp_1")), deleted)
+
+
+# -- odd records -----------------------------------------------------------------------------------
+
+ODD = [None, {}, 5, {"id": "run_2", "status": None}, {"id": "run_3", "status": ["x"]}]
+
+
+def test_one_odd_record_hides_no_other(player, backend, answer, caplog):
+    good = [{"id": "run_1", "status": "in_progress"}, {"id": "run_4", "status": "queued"}]
+    body = {"data": [good[0], *ODD, good[1]], "has_more": False}
+    (page,) = list_runs(backend, "thread_1")
+    with caplog.at_level(logging.WARNING):
+        runs = player.run(page, answer(200, body))
+    assert [run.id for run in runs] == ["run_1", "run_4"]
+    assert len(caplog.records) == len(ODD)
+    assert "is skipped: it is not a run" in caplog.text
+    seen = player.run(next(iter(glimpse_runs(backend, "thread_1", 20))), answer(200, body))
+    assert [run.id for run in seen] == ["run_1", "run_4"]
+
+
+def test_the_next_page_is_asked_for_by_the_last_id_that_is_known(player, backend, answer):
+    body = {"data": [{"id": "run_1", "status": "queued"}, *ODD[:3]], "has_more": True}
+    pages = list_runs(backend, "thread_1")
+    for _ in range(2):
+        player.run(next(pages), answer(200, body))
+    assert player.requests[1].url.params["after"] == "run_1"

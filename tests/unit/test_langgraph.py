@@ -2,6 +2,8 @@
 
 import json
 from types import SimpleNamespace
+from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ from airflow_provider_runs.backends import LangGraphBackend, backend_for
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.flows.calls import settle_run
 from airflow_provider_runs.models import RunRef
 
 RUN = "0190d5b2-0000-7000-8000-000000000001"
@@ -83,15 +86,48 @@ def test_an_unknown_action_is_refused_here_as_the_server_would_take_it_for_inter
         backend({"cancel_action": "delete"})
 
 
-@pytest.mark.parametrize("bad", ["run_1", "thread/1", "", None, "None", RUN + "0"])
-def test_ids_that_are_no_uuids_are_refused_before_the_call(bad):
+@pytest.mark.parametrize("bad", ["run_1", "run/1", "", None, "None", RUN + "0", [RUN], 5])
+def test_run_ids_that_are_no_uuids_are_refused_before_the_call(bad):
+    for call in (backend().get, backend().cancel):
+        with pytest.raises(RunsConfigError, match=r"run_id .*Nothing was sent.*'c'"):
+            call(RunRef(bad, THREAD))
+
+
+@pytest.mark.parametrize("bad", ["thread/1", "..", "", None, "None", {}])
+def test_thread_ids_that_are_no_segment_of_a_path_are_refused_before_the_call(bad):
     for call in (
-        lambda: backend().get(RunRef(bad, THREAD)),
+        lambda: backend().get(RunRef(RUN, bad)),
         lambda: backend().cancel(RunRef(RUN, bad)),
         lambda: backend().list_runs(bad, None),
     ):
-        with pytest.raises(RunsConfigError, match=r"(run|thread)_id .*Nothing was sent.*'c'"):
+        with pytest.raises(RunsConfigError, match=r"thread_id .*Nothing was sent.*'c'"):
             call()
+
+
+@pytest.mark.parametrize("thread_id", ["test-thread-123", "7", "the thread of today", "run_1"])
+def test_a_thread_id_may_be_any_text(thread_id):
+    path = backend().get(RunRef(RUN, thread_id)).path
+    assert unquote(path) == f"/threads/{thread_id}/runs/{RUN}"
+
+
+@pytest.mark.parametrize("nothing", [None, "", "None"])
+def test_a_stateless_run_is_told_where_its_thread_is(nothing):
+    with pytest.raises(RunsConfigError, match=r"has a thread too.*its thread_id") as caught:
+        backend().get(RunRef(RUN, nothing))
+    assert "thread 'None'" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [str, str.upper, lambda text: text.replace("-", ""), lambda text: f"{{{text}}}", UUID],
+    ids=["as it is", "upper case", "no dashes", "braces", "UUID"],
+)
+def test_uuids_are_sent_and_compared_in_one_spelling(spell):
+    made, ref = backend(), RunRef(spell(RUN), spell(THREAD))
+    assert made.get(ref).path == f"/threads/{THREAD}/runs/{RUN}"
+    assert made.same_run(RUN, {}, ref)
+    assert made.same_run(RUN.upper(), {}, ref)
+    assert not made.same_run(THREAD, {}, ref)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +225,86 @@ def test_pages_go_on_until_one_is_not_full(count, cursor, following):
     assert (page.items, page.cursor) == ([THREAD] * count, following)
 
 
-@pytest.mark.parametrize("body", [None, {}, {"data": []}, "x", [1], [BODY, None]])
+@pytest.mark.parametrize("body", [None, {}, {"data": []}, "x", 5])
 def test_what_is_no_page_is_a_value_error(body):
     for read in (backend().read_page, backend().read_threads):
         with pytest.raises(ValueError, match="not a list"):
             read(body, None)
+
+
+def test_odd_threads_are_left_out_and_count_for_the_page():
+    items = [{"thread_id": THREAD}, None, {}, {"thread_id": 5}, "x"]
+    page = backend().read_threads([*items, *[{"thread_id": "t"}] * 95], None)
+    assert page.items == [THREAD, *["t"] * 95]
+    assert page.cursor == "100"
+
+
+# -- how a run ended -------------------------------------------------------------------------------
+
+SEEN = {"run_id": RUN, "thread_id": THREAD}
+
+
+@pytest.fixture
+def settled(player, answer):
+    """Return a function that settles a run, with the answers of its thread and its newest run."""
+
+    def settled(word, thread=None, newest=None, *, asked=False):
+        made = backend({"max_retries": 0})
+        run = made.read_run({**SEEN, "status": word})
+        flow = settle_run(made, RunRef(RUN, THREAD), run, asked=asked, deadline=1_800_000_600.0)
+        replies = answer(500) if thread is None else answer(200, thread)
+        return player.run(flow, replies, answer(200, [{"run_id": newest or RUN}]))
+
+    return settled
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        ({"error": "ValueError", "message": "boom"}, "ValueError", "boom"),
+        ({"type": "ValueError", "message": "boom"}, "ValueError", "boom"),
+        ("ValueError('boom')", None, "ValueError('boom')"),
+    ],
+)
+def test_why_a_run_failed_is_asked_of_its_thread(player, settled, error, code, message):
+    run = settled("error", {"thread_id": THREAD, "status": "error", "error": error})
+    assert (run.status, run.last_error.code, run.last_error.message) == ("failed", code, message)
+    assert [request.url.path for request in player.requests] == [f"/threads/{THREAD}"]
+
+
+@pytest.mark.parametrize("thread", [None, {}, {"error": None}, {"error": {}}, [], "x"])
+def test_a_reason_that_cannot_be_had_leaves_the_run_as_it_is(settled, thread):
+    run = settled("error", thread)
+    assert (run.status, run.last_error) == ("failed", None)
+
+
+WAITING = {"status": "interrupted", "interrupts": {"task": [{"value": "May I?", "id": "i"}]}}
+
+
+@pytest.mark.parametrize("word", ["interrupted", "success"])
+def test_a_run_that_stopped_for_a_person_requires_action(player, settled, word):
+    run = settled(word, WAITING)
+    assert (run.status, run.raw_status) == ("requires_action", word)
+    assert run.to_json()["required_action"]["interrupts"] == [{"value": "May I?", "id": "i"}]
+    assert len(player.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("thread", "newest"),
+    [
+        ({"status": "idle", "interrupts": {}}, None),
+        ({"status": "interrupted", "interrupts": {}}, None),
+        ({"status": "interrupted", "interrupts": {"task": []}}, None),
+        ({"status": "busy", "interrupts": WAITING["interrupts"]}, None),
+        (WAITING, THREAD),  # a later run has stopped there
+        (None, None),
+    ],
+)
+def test_a_run_that_did_not_is_what_it_is(settled, thread, newest):
+    assert settled("interrupted", thread, newest).status == "cancelled"
+    assert settled("success", thread, newest).status == "completed"
+
+
+def test_a_run_that_was_to_be_cancelled_is_not_asked_about(player, settled):
+    assert settled("interrupted", WAITING, asked=True).status == "cancelled"
+    assert player.requests == []

@@ -1,12 +1,14 @@
 import json
 import pickle
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from airflow_provider_runs.models import Run, RunRef, RunStatus
+from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
+from airflow_provider_runs.run_ref import canonical, same_id
 from airflow_provider_runs.tasks.events import RunEvent
 
 #: The Run object of the Assistants API, v2.
@@ -221,3 +223,31 @@ def test_what_is_nested_too_deeply_is_left_out():
     run = Run.model_validate({"id": "r", "status": "completed", "more": nest})
     text = json.dumps(run.to_json())
     assert 90 < text.count("[") - 2 * text.count("[]") <= 100
+
+
+def test_ids_that_code_hands_over_in_other_types_become_text():
+    ref = RunRef(UUID(int=1), 7)
+    assert ref == RunRef(str(UUID(int=1)), "7")
+    assert RunRef(True).run_id is True  # no id: it is refused where it is used
+
+
+@given(st.uuids())
+def test_a_uuid_is_the_same_id_in_every_spelling(uuid):
+    spellings = [str(uuid), str(uuid).upper(), uuid.hex, f"{{{uuid}}}", uuid.urn]
+    assert {canonical(each) for each in spellings} == {str(uuid)}
+    assert all(same_id(one, str(uuid)) for one in spellings)
+    assert not same_id(str(uuid), f"{uuid}0")
+
+
+@given(st.text())
+def test_what_is_no_uuid_is_compared_as_it_is(text):
+    assert same_id(text, text)
+    assert canonical(text) == text or UUID(text)
+
+
+def test_a_run_is_known_under_the_id_that_was_asked_for():
+    run = Run.model_validate({"id": "a", "status": "queued"})
+    glimpse = Glimpse("a", run.status, "queued", lambda: run)
+    assert (run.under("a"), glimpse.under("a")) == (run, glimpse)
+    assert (run.under("b").id, glimpse.under("b").id) == ("b", "b")
+    assert glimpse.under("b").read().id == "b"

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_runs.backends import BACKENDS, AssistantsBackend
+from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.status import RunStatus
+from tests.unit.backends import backend_of
 
 FINAL = {"cancelled", "failed", "completed", "incomplete", "expired"}
 ACTIVE = {"queued", "in_progress", "requires_action", "cancelling"}
@@ -76,3 +79,51 @@ def test_unknown_words_do_not_become_members():
     assert sorted(RunStatus) == KNOWN
     with pytest.raises(ValueError, match="a new word"):
         RunStatus("a new word")
+
+
+SPELLINGS = {
+    "cancelled": ["canceled", "CANCELLED", "Cancelled", " cancelled "],
+    "cancelling": ["canceling", "CANCELLING"],
+    "completed": ["succeeded", "success", "COMPLETED", "Completed", "complete"],
+    "failed": ["error", "FAILED", "failure", "errored"],
+    "expired": ["timeout", "timed_out", "Timed Out", "timed-out"],
+    "in_progress": ["running", "IN_PROGRESS", "in progress", "processing"],
+    "queued": ["pending", "QUEUED"],
+}
+
+
+@pytest.mark.parametrize("kind", BACKENDS, ids=lambda kind: kind.form.conn_type)
+def test_usual_spellings_are_understood_by_every_backend(kind):
+    backend = backend_of(kind)
+    for status, words in SPELLINGS.items():
+        for word in words:
+            assert backend.status_of(word) == status, word
+
+
+@pytest.mark.parametrize("kind", BACKENDS, ids=lambda kind: kind.form.conn_type)
+@given(word=st.text() | st.sampled_from(["stop", "stopped", "ended", "final", "ok", "done", "end"]))
+def test_no_word_that_is_unknown_is_final(kind, word):
+    status = backend_of(kind).status_of(word)
+    if not status.is_known:
+        assert status == word
+        assert not status.is_final
+    assert isinstance(status, RunStatus)
+    assert not backend_of(kind).status_of("done").is_final
+
+
+def test_a_connection_can_say_what_the_servers_own_words_mean():
+    backend = backend_of(AssistantsBackend, final_statuses="done=completed, Aborted = cancelled")
+    assert backend.status_of("done") == backend.status_of("DONE") == "completed"
+    assert backend.status_of("Aborted") == "cancelled"
+    assert backend.read_run({"id": "run_1", "status": "done"}).raw_status == "done"
+    assert backend.glimpse({"id": "run_1", "status": "Aborted"}).is_final
+    assert not backend.status_of("stop").is_final
+    assert backend_of(AssistantsBackend, final_statuses={"x": "failed"}).status_of("x") == "failed"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["done", "done=", "=completed", "done=finished", "a=b=c", "x=queued"]
+)
+def test_a_word_that_means_nothing_final_is_refused_by_the_fields_name(wrong):
+    with pytest.raises(RunsConfigError, match="'final_statuses' that must be words"):
+        backend_of(AssistantsBackend, final_statuses=wrong)
