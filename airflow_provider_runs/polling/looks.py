@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import RunNotFound, RunsError, RunsResponseError
 from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
+from airflow_provider_runs.flows.steps import Look
 from airflow_provider_runs.polling.clock import TICK
 from airflow_provider_runs.polling.followers import Batch
 from airflow_provider_runs.run_ref import canonical
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from contextvars import Context
 
-    from airflow_provider_runs.flows.steps import Reply
+    from airflow_provider_runs.flows.steps import Step
     from airflow_provider_runs.models import Glimpse
     from airflow_provider_runs.polling.followers import Follower, Followers, Group
     from airflow_provider_runs.polling.lookup import Lookup
@@ -47,7 +48,7 @@ class Looks:
     :param slots: in a sweep, bounds the number of concurrent requests.
     :param context: the context that the workers run in.
     :param spawn: starts a worker.
-    :param go: sends a follower the reply to its poll, and carries out its next step.
+    :param carry_out: carries out the next step of a follower.
     """
 
     def __init__(
@@ -57,14 +58,14 @@ class Looks:
         slots: asyncio.Semaphore | None,
         context: Context,
         spawn: Callable[[Coroutine[object, None, None]], None],
-        go: Callable[[Follower, Reply | Exception], None],
+        carry_out: Callable[[Follower, Step | None], None],
     ) -> None:
         self._followers = followers
         self._lookup = lookup
         self._slots = slots
         self._context = context
         self._spawn = spawn
-        self._go = go
+        self._carry_out = carry_out
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Batch] = deque()
         self._workers = 0
@@ -189,7 +190,7 @@ class Looks:
         for follower in followers:
             if follower.wants:
                 own = error.replacing() if isinstance(error, RunsError) else error
-                self._go(follower, own)
+                self._carry_out(follower, follower.advance(own))
 
     def _show_all(self, group: Group | None, runs: dict[str, Glimpse]) -> None:
         """Send its run to each follower of a group that wants to poll, now or soon."""
@@ -202,7 +203,10 @@ class Looks:
             if follower.may_look(now) or (
                 follower.looking and run.is_final and follower.due < math.inf
             ):
-                follower.advance()  # the end of its pause
+                step = follower.advance()  # the end of its pause
+                if not isinstance(step, Look):
+                    self._carry_out(follower, step)  # it asks again before it looks
+                    continue
                 follower.wants = True
             if follower.wants:
-                self._go(follower, run)
+                self._carry_out(follower, follower.advance(run))

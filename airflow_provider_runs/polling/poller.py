@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.flows.steps import Log, Reply
+    from airflow_provider_runs.flows.steps import Log, Reply, Step
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
 
@@ -60,7 +60,9 @@ class Poller:
         self._sends = slots or asyncio.Semaphore(WORKERS)
         self._followers = Followers()
         self._lookup = Lookup(look_up, context)
-        self._looks = Looks(self._followers, self._lookup, slots, context, self._spawn, self._go)
+        self._looks = Looks(
+            self._followers, self._lookup, slots, context, self._spawn, self._carry_out
+        )
         room = LOOKS_PER_TICK_OF_A_SWEEP if slots else LOOKS_PER_TICK
         self._clock = Clock(room, context, self._go, self._looks.start_workers)
 
@@ -124,7 +126,9 @@ class Poller:
 
     def _go(self, follower: Follower, reply: Reply | Exception = None) -> None:
         """Send a follower the reply to its last step, and carry out its next one."""
-        step = follower.advance(reply)
+        self._carry_out(follower, follower.advance(reply))
+
+    def _carry_out(self, follower: Follower, step: Step | None) -> None:
         if isinstance(step, Sleep):
             self._clock.pause(follower, step.seconds)
         elif isinstance(step, Send):

@@ -127,6 +127,16 @@ def test_a_pause_that_the_server_asks_for_holds_up_all_requests(server, clean, t
     assert min(later) > 0.99
 
 
+def test_runs_whose_cancels_are_refused_at_first_are_asked_for_again(server, clean, thread):
+    for _ in range(20):
+        server.create_run(thread)
+    server.fault(Fault(status=409), method="POST", times=50)
+    # A list that one of them asks for shows others that are about to ask again, not to look.
+    report = clean(thread)
+    assert [line["result"] for line in report.values()] == ["cancelled"] * 20
+    assert server.accepted_cancels() == 20
+
+
 def test_a_hundred_runs_are_cancelled_and_waited_for_together(server, clean, thread):
     stuck = RunScript(queued_for=0, runs_for=INF, cancelling_for=INF)
     runs = [server.create_run(thread, stuck)["id"] for _ in range(100)]
