@@ -16,10 +16,11 @@ from airflow_provider_runs.testing.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Receive, Scope, Send
 
     from airflow_provider_runs.testing.endpoints import Effects
     from airflow_provider_runs.testing.faults import Fault, FaultPlan
+    from airflow_provider_runs.testing.forwarding import Forwarder
     from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.paths import Paths
     from airflow_provider_runs.testing.request_log import RequestLog
@@ -33,7 +34,7 @@ TRANSPORT = "transport"
 class FaultMiddleware:
     """Records the requests to an ASGI application, and spoils those that a fault is planned for.
 
-    :param app: the application, the one with the endpoints.
+    :param forwarder: asks the application that has the endpoints.
     :param paths: tells a path without its prefix.
     :param refusal: makes a response of an error, for faults that give no body.
     :param faults: says what goes wrong.
@@ -43,7 +44,7 @@ class FaultMiddleware:
 
     def __init__(
         self,
-        app: ASGIApp,
+        forwarder: Forwarder,
         *,
         paths: Paths,
         refusal: Callable[[ApiError], Response],
@@ -51,7 +52,7 @@ class FaultMiddleware:
         request_log: RequestLog,
         clock: Callable[[], float],
     ) -> None:
-        self._app = app
+        self._forwarder = forwarder
         self._paths = paths
         self._refusal = refusal
         self._faults = faults
@@ -74,7 +75,7 @@ class FaultMiddleware:
         await asyncio.sleep(fault.delay)
         normal = None
         if fault.after_effect or not fault.replaces:
-            normal = await _ask(self._app, scope, body)
+            normal = await self._forwarder.ask(scope, body)
         effects: Effects = scope["state"].get(EFFECTS, {})
         transport = cast("asyncio.Transport", scope["state"][TRANSPORT])
         if fault.drop:
@@ -124,23 +125,6 @@ async def _read(receive: Receive) -> bytes | None:
         if not message["more_body"]:
             return b"".join(chunks)
     return None
-
-
-async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> Response:
-    """Return an application's response to a request, as a whole."""
-    messages: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    await app(scope, receive, send)
-    start, *rest = messages
-    response = Response(b"".join(message.get("body", b"") for message in rest), start["status"])
-    response.raw_headers = list(start["headers"])
-    return response
 
 
 def _encoded(body: bytes | JsonObject | None) -> bytes:

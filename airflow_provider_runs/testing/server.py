@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 from airflow_provider_runs.testing.control import RunControl
 from airflow_provider_runs.testing.dialects import dialect_of
 from airflow_provider_runs.testing.faults import FaultPlan
+from airflow_provider_runs.testing.forwarding import Forwarder
+from airflow_provider_runs.testing.gateways import Gateway
 from airflow_provider_runs.testing.http_server import HOST, HttpServer
 from airflow_provider_runs.testing.middleware import FaultMiddleware
 from airflow_provider_runs.testing.paths import Paths
@@ -45,6 +47,7 @@ class RunServer(RunControl):
     :param script: how runs behave for which no other script is given; by default ``RunScript()``.
     :param thread_lock: whether a thread with an active run refuses messages and further runs; by
         default as usual in the dialect: Assistants refuses, LangGraph does not.
+    :param gateway: how the server differs from what the API's documents say; by default not at all.
     :param clock: returns the present time, in epoch seconds.
     :raises ValueError: if there is no dialect of that name.
     """
@@ -57,6 +60,7 @@ class RunServer(RunControl):
         api_key: str | None = None,
         script: RunScript | None = None,
         thread_lock: bool | None = None,
+        gateway: Gateway | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         spoken, script = dialect_of(dialect), script or RunScript()
@@ -68,8 +72,10 @@ class RunServer(RunControl):
         paths = Paths(spoken.prefixes, spoken.run_path)
         self._faults = FaultPlan()
         self._request_log = RequestLog(paths)
+        self._forwarder = Forwarder(make_application(spoken, store, api_key), spoken, store, paths)
+        self.gateway = gateway or Gateway()
         app = FaultMiddleware(
-            make_application(spoken, store, api_key),
+            self._forwarder,
             paths=paths,
             refusal=spoken.refusal,
             faults=self._faults,
@@ -136,6 +142,15 @@ class RunServer(RunControl):
     def clear_faults(self) -> None:
         """Forget the faults that are still to come."""
         self._faults.clear()
+
+    @property
+    def gateway(self) -> Gateway:
+        """How the server differs from what the API's documents say; it can be set at any time."""
+        return self._forwarder.gateway
+
+    @gateway.setter
+    def gateway(self, gateway: Gateway) -> None:
+        self._forwarder.gateway = gateway
 
     @property
     def requests(self) -> list[RecordedRequest]:

@@ -9,6 +9,8 @@ endpoints                   http
 errors                      faults, http
 faults                      faults
 fixtures                    fixtures
+forwarding                  gateways
+gateways                    gateways
 http_server                 lifecycle
 json_types                  names
 middleware                  faults

@@ -61,7 +61,8 @@ WIRES = {
         refusals=(422, 422),
         words={
             "queued": "pending",
-            **dict.fromkeys(("in_progress", "requires_action", "cancelling"), "running"),
+            **dict.fromkeys(("in_progress", "cancelling"), "running"),
+            "requires_action": "interrupted",
             "cancelled": "interrupted",
             "completed": "success",
             **dict.fromkeys(("failed", "incomplete"), "error"),

@@ -74,6 +74,7 @@ def test_threads(client: httpx.Client) -> None:
         "config": {},
         "values": {},
         "interrupts": {},
+        "error": None,
     }
     path = f"/threads/{thread['thread_id']}"
     assert client.get(path).json() == thread

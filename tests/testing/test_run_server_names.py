@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: What users import, the dialects aside.
-NAMES = {"ApiError", "Fault", "RecordedRequest", "RunScript", "RunServer"}
+NAMES = {"ApiError", "Fault", "Gateway", "RecordedRequest", "RunScript", "RunServer"}
 MODULES = sorted(set(import_graph(package.__name__)) - {f"{package.__name__}.__main__"})
 #: They offer the names of others.
 PACKAGES = {package.__name__, dialects.__name__}

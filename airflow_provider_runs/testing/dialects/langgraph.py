@@ -49,6 +49,7 @@ class LangGraph(AgentServer):
         cancelled: 404; 202, without a body; 200, with ``{}`` or the run, as ``cancel_answer`` says.
     :param errors: what errors look like: ``detail``, ``{"detail": …}``; ``json``,
         ``{"error": …, "message": …}``; ``text``, plain text.
+    :param any_thread_id: whether a thread's id may be any text, as Aegra has it.
     :param cancel_needs_query: whether a cancel without ``wait`` or ``action`` is answered 500.
     :raises ValueError: if one of them has another value.
     """
@@ -57,6 +58,7 @@ class LangGraph(AgentServer):
     repeat_cancel: RepeatCancel = 404
     errors: Errors = "detail"
     cancel_needs_query: bool = False
+    any_thread_id: bool = False
 
     name: ClassVar[str] = "langgraph"
 
@@ -64,6 +66,11 @@ class LangGraph(AgentServer):
         check_choice("cancel_answer", self.cancel_answer, get_args(CancelAnswer))
         check_choice("repeat_cancel", self.repeat_cancel, get_args(RepeatCancel))
         check_choice("errors", self.errors, get_args(Errors))
+
+    def check_id(self, kind: str, value: str) -> None:
+        """Check that an id is a UUID, or that of a thread that need not be one."""
+        if kind != "thread" or not self.any_thread_id:
+            super().check_id(kind, value)
 
     def endpoints(self) -> list[Endpoint]:
         """Return the endpoints of all servers, and the ways to cancel."""

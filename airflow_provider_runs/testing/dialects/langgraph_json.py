@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["assistant_json", "assistant_uuid", "run_json", "thread_json", "word_of"]
 
-#: What LangGraph calls the statuses of scripts. It has no word for a cancel under way, nor for a
-#: run that waits for tool outputs.
+#: What LangGraph calls the statuses of scripts. It has no word for a cancel under way. A run that
+#: waits for a person has ended; its thread is what waits.
 _WORDS = {
     "queued": "pending",
     "in_progress": "running",
-    "requires_action": "running",
+    "requires_action": "interrupted",
     "cancelling": "running",
     "completed": "success",
     "failed": "error",
@@ -50,7 +50,11 @@ def run_json(run: RunView) -> JsonObject:
 
 def thread_json(thread: ThreadView) -> JsonObject:
     """Return a thread, with the status that its runs give it."""
-    if thread.active_run is not None:
+    newest = thread.runs[-1] if thread.runs else None
+    waits = newest is not None and newest.status == "requires_action"
+    if waits:
+        status = "interrupted"
+    elif thread.active_run is not None:
         status = "busy"
     elif thread.runs and word_of(thread.runs[-1]) in {"error", "timeout"}:
         status = "error"
@@ -64,8 +68,19 @@ def thread_json(thread: ThreadView) -> JsonObject:
         "status": status,
         "config": {},
         "values": {},
-        "interrupts": {},
+        "interrupts": {"task": [_interrupt(newest)]} if newest and waits else {},
+        "error": _reason(newest) if newest and word_of(newest) == "error" else None,
     }
+
+
+def _interrupt(run: RunView) -> JsonObject:
+    return {"id": run.id, "value": list(run.tool_calls)}
+
+
+def _reason(run: RunView) -> JsonObject:
+    """Return why a run failed, as its thread says it: the run itself does not."""
+    error = run.last_error or {}
+    return {"error": error.get("code"), "message": error.get("message")}
 
 
 def assistant_json(graph: str, now: float) -> JsonObject:
