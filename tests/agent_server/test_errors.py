@@ -44,7 +44,7 @@ def test_a_wrong_base_url_says_nothing_about_a_run(server, start, call, connect,
     # A server of this API answers an unknown path and an unknown run in the same words.
     run = start()
     connect(host=f"{server.url}/nope")
-    with pytest.raises(RunsAPIError, match="host is the base URL of this API") as caught:
+    with pytest.raises(RunsAPIError, match="is the base URL of this API") as caught:
         call(method, *ids(run))
     assert type(caught.value) is RunsAPIError
     connect()
@@ -61,19 +61,16 @@ def test_a_missing_run_may_be_for_the_operator_but_no_wrong_base_url(
         cancel(missing, on_missing="skip")
     assert cancel(missing, on_missing="succeed") is None
     connect(host=f"{server.url}/nope", max_retries=0)
-    with pytest.raises(RunsAPIError, match="host is the base URL of this API"):
+    with pytest.raises(RunsAPIError, match="is the base URL of this API"):
         cancel(missing, on_missing="succeed")
 
 
 @pytest.mark.parametrize("bad", ["run_1", "1", UNKNOWN + "0", "0" * 31, "{{ run_id }}"])
-def test_an_id_that_is_no_uuid_is_refused_before_any_call(call, connect, dead_host, bad):
+def test_a_run_id_that_is_no_uuid_is_refused_before_any_call(call, connect, dead_host, bad):
     connect(host=dead_host, max_retries=0)
     for method, named in (
         ("get_run", (bad, UNKNOWN)),
-        ("get_run", (UNKNOWN, bad)),
         ("cancel_run", (bad, UNKNOWN)),
-        ("cancel_run", (UNKNOWN, bad)),
-        ("list_runs", (bad,)),
     ):
         with pytest.raises(RunsConfigError, match=r"not a UUID.*Nothing was sent"):
             list(call(method, *named))

@@ -79,8 +79,9 @@ def test_a_sensor_returns_the_final_run(server, sense):
 
 def test_a_run_that_fails_fails_its_sensor_for_good(server, sense):
     run = server.create_run(seconds=0.5, error="Out of tokens.")
-    with pytest.raises(RunFailed, match="is 'failed', expected 'completed'") as caught:
-        sense(run, expected_statuses=["completed"])
+    why = "is 'failed', expected 'completed': RuntimeError: Out of tokens"
+    with pytest.raises(RunFailed, match=why) as caught:
+        sense(run)
     assert isinstance(caught.value, AirflowFailException)
     assert caught.value.run["raw_status"] == "error"
 
@@ -88,9 +89,9 @@ def test_a_run_that_fails_fails_its_sensor_for_good(server, sense):
 def test_a_run_that_somebody_cancels_ends_the_wait(start, call, sense):
     run = start()
     call("cancel_run", *ids(run))
-    assert sense(run)["status"] == "cancelled"
+    assert sense(run, expected_statuses=["cancelled"])["status"] == "cancelled"
     with pytest.raises(RunFailed, match="is 'cancelled', expected 'completed'"):
-        sense(run, expected_statuses=["completed"])
+        sense(run)
 
 
 def test_a_sensor_whose_time_is_up_cancels(server, start, sense):
@@ -101,11 +102,20 @@ def test_a_sensor_whose_time_is_up_cancels(server, start, sense):
     assert server.wait_for(run)["status"] == "interrupted"
 
 
-def test_a_run_that_asks_a_human_has_ended_for_this_api(server, sense):
+def test_a_run_that_asks_a_human_requires_action(server, sense, call):
     # The question is on the thread, and the answer begins another run.
     run = server.create_run("asker")
-    assert sense(run)["status"] in {"completed", "cancelled"}
-    assert server.request("GET", f"/threads/{run['thread_id']}").json()["status"] == "interrupted"
+    with pytest.raises(RunFailed, match="On this API a resume is a new run"):
+        sense(run)
+    with pytest.raises(RunFailed, match="is 'requires_action', expected 'completed'"):
+        sense(run, on_requires_action="fail")
+    asks = sense(run, on_requires_action="succeed")
+    assert asks["status"] == "requires_action"
+    assert asks["raw_status"] in {"interrupted", "success"}
+    assert asks["required_action"]["interrupts"][0]["value"] == "May I go on?"
+    resumed = server.create_run("asker", thread_id=run["thread_id"], command={"resume": "Yes"})
+    assert sense(resumed)["status"] == "completed"
+    assert sense(run, expected_statuses=["completed", "cancelled"])["status"] != "requires_action"
 
 
 # -- the list
