@@ -102,7 +102,7 @@ def test_a_sensor_whose_time_is_up_cancels(server, start, sense):
     assert server.wait_for(run)["status"] == "interrupted"
 
 
-def test_a_run_that_asks_a_human_requires_action(server, sense, call):
+def test_a_run_that_asks_a_human_requires_action(server, sense):
     # The question is on the thread, and the answer begins another run.
     run = server.create_run("asker")
     with pytest.raises(RunFailed, match="On this API a resume is a new run"):

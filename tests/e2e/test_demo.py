@@ -65,7 +65,7 @@ def test_a_server_that_cancels_nothing_makes_it_fail_and_say_why(foreign: Foreig
     assert done.returncode == 1
     begin, _, end = done.stdout.partition("The DAG failed. Airflow's log says:")
     assert len(re.findall("Started run", begin)) == 2
-    assert re.search(r"RunsAuthError: Could not cancel run .*refused with status 403", end)
+    assert re.search(r"RunsAuthError: 403, the key was refused: .*refused with status 403", end)
 
 
 def test_a_database_that_cannot_be_made_is_told(

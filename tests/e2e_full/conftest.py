@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_runs.testing import RunScript, RunServer
+from airflow_provider_runs.testing import Gateway, RunScript, RunServer
 from dev.local_airflow import LocalAirflow
 from dev.postgres import Postgres
 
@@ -115,15 +115,25 @@ def outage_server() -> Iterator[RunServer]:
 
 
 @pytest.fixture(scope="session")
+def lossy_server() -> Iterator[RunServer]:
+    """Serve the connection ``runs_lossy``: the first cancel of each run is accepted and lost."""
+    gateway = Gateway(loses_cancels=1)
+    with RunServer(script=FOREVER, thread_lock=False, gateway=gateway) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def airflow(
     postgres: Postgres,
     run_server: RunServer,
     outage_server: RunServer,
+    lossy_server: RunServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalAirflow]:
     env = {
         "AIRFLOW_CONN_RUNS_DEFAULT": run_server.connection(),
         "AIRFLOW_CONN_RUNS_OUTAGE": outage_server.connection(),
+        "AIRFLOW_CONN_RUNS_LOSSY": lossy_server.connection(),
         # Most rows go on at once, and those in poke mode take a slot each.
         "AIRFLOW__CORE__PARALLELISM": "32",
         # No asyncio engine, for which asyncpg would have to be installed.

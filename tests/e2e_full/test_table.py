@@ -5,6 +5,7 @@ Each test asserts how the task ended, how the run ended and how many cancels the
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_provider_runs.testing import RunServer
+    from airflow_provider_runs.testing.json_types import JsonObject
     from tests.e2e_full.conftest import Case
 
     Begin = Callable[..., Case]
@@ -49,7 +51,7 @@ def ahead(request: pytest.FixtureRequest) -> None:
     What fails to start is raised again where a test asks for it.
     """
     needed = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("by_themselves", "dead_worker", "outage"):
+    for name in ("disturbed", "by_themselves", "dead_worker", "outage"):
         if name in needed:
             with suppress(Exception):
                 request.getfixturevalue(name)
@@ -76,6 +78,36 @@ def by_themselves(begin: Begin) -> Cases:
         **{f"teardown_{m}": begin(f"teardown_{m}", starts_run=True) for m in TWO_MODES},
         **{f"never_started_{n}": begin(f"never_started_{n}") for n in ("setup", "no_setup")},
     }
+
+
+#: Two looks that a gateway disturbs, after one that shows the run: what it answers.
+DISTURBANCES: dict[str, JsonObject | bytes] = {
+    "404": {"error": {"message": "No run found with id 'RUN_ID'."}},
+    "404 of a router": {"message": "no Route matched with those values"},
+    "401": {"error": {"message": "Incorrect API key provided."}},
+    "200 with a web page": b"<!doctype html><title>Sign in</title>",
+}
+
+
+def status_of(disturbance: str) -> int:
+    return int(disturbance.split(maxsplit=1)[0])
+
+
+@pytest.fixture(scope="module")
+def disturbed(begin: Begin, run_server: RunServer, lossy_server: RunServer) -> Cases:
+    """Start the rows in which a gateway gives answers that are not the truth."""
+    cases = {f"lost_{mode}": begin(f"lost_cancel_{mode}", server=lossy_server) for mode in MODES}
+    for mode in MODES:
+        for name, shape in DISTURBANCES.items():
+            run = run_server.create_run(script=RunScript(queued_for=0, runs_for=90))
+            body = shape
+            if isinstance(shape, dict):
+                body = json.loads(json.dumps(shape).replace("RUN_ID", run["id"]))
+            fault = Fault(status=status_of(name), body=body)
+            for each in (Fault(), fault, fault):  # the first one lets a look through
+                run_server.fault(each, method="GET", path=run["id"])
+            cases[f"{name}, {mode}"] = begin(f"ends_{mode}", run=run)
+    return cases
 
 
 @pytest.fixture(scope="module")
@@ -413,3 +445,32 @@ def kill_process_of(case: Case, *, with_supervisor: bool = False) -> None:
     if with_supervisor:
         os.kill(process.ppid(), signal.SIGKILL)
     os.kill(process.pid, signal.SIGKILL)
+
+
+@every_mode
+@pytest.mark.parametrize("disturbance", DISTURBANCES)
+def test_an_answer_that_passes_ends_no_wait_and_cancels_nothing(
+    disturbed: Cases, mode: str, disturbance: str
+) -> None:
+    """Each sensor has ``on_timeout="cancel"``, so a wrong verdict would cancel the run."""
+    case = disturbed[f"{disturbance}, {mode}"]
+
+    assert case.until_over() == "success", case.log()
+
+    assert case.outcome() == ("success", "completed", 0)
+    seen = [r.status for r in case.server.requests if r.run_id == case.run_id]
+    assert seen[1:3] == [status_of(disturbance)] * 2
+    assert case.was_deferred() == (mode == "deferred")
+
+
+@every_mode
+def test_a_cancel_that_was_accepted_and_lost_is_sent_again(disturbed: Cases, mode: str) -> None:
+    case = disturbed[f"lost_{mode}"]
+
+    assert case.until_over() == "failed", case.log()
+
+    assert case.outcome() == ("failed", "cancelled", 1)
+    sent = [r for r in case.server.requests if (r.method, r.run_id) == ("POST", case.run_id)]
+    assert len(sent) == 2
+    assert sent[1].at - sent[0].at >= 30
+    assert "it was then cancelled and ended 'cancelled'" in case.log()

@@ -103,6 +103,10 @@ for name, mode in MODES.items():
     with DAG(f"server_down_{name}", schedule=None):
         wait(**IDS, **mode, conn_id="runs_outage")
 
+    with DAG(f"lost_cancel_{name}", schedule=None):
+        # Longer than it takes until a cancel that was accepted counts as lost.
+        wait(**IDS, **mode, conn_id="runs_lossy", timeout=12, cancel_timeout=150)
+
 for name in ("poke", "deferred"):
     mode = MODES[name]
     with DAG(
