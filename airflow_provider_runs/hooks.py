@@ -154,8 +154,9 @@ class RunsHook(BaseHook):
         :param poll_interval: longest pause between two polls, in seconds; the first are shorter.
         :return: the final run.
         :raises RunTimeout: when the wait times out.
-        :raises RunsError: when it is no use to keep waiting: the server has no such run, it refuses
-            the key, or it has not answered for a quarter of an hour.
+        :raises RunFailed: when the run waits for a person and will never go on (LangGraph).
+        :raises RunsError: when it is proven that it is no use to keep waiting: the server has no
+            such run, it refuses the key, or it has not answered for a quarter of an hour.
         """
         now = time.time()
         return self.follow(Wait(RunRef(run_id, thread_id), now, now + timeout, poll_interval))

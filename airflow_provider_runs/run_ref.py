@@ -52,5 +52,5 @@ class RunRef:
         return f"run {self.run_id!r}{thread}"
 
 
-#: What a thread's id is where there is none; a template renders it as text.
+#: What a thread's id is where there is none; ``status.NO_ID`` says why.
 _NONE = (None, "", "None")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunStatusTrigger", "SweepTrigger"]
 
+#: Seconds for which the connection is looked up again for the cancel of a killed task: Airflow
+#: gives a trigger thirty for all.
+KILL_LOOKUP_TIMEOUT = 15.0
 #: Cancels that outlive the trigger that began them; asyncio holds only weak references to tasks.
 _cancels: set[asyncio.Task[None]] = set()
 
@@ -118,8 +121,10 @@ class RunStatusTrigger(BaseTrigger):
         if still_watched:
             self.log.warning("Not cancelling run %r: its task still waits for it", ref.run_id)
             return
+        hook = lazy.RunsHook(self.conn_id)
         try:
-            run = await lazy.RunsHook(self.conn_id).acancel_run(
+            await alook_up(hook.abackend, time.time() + KILL_LOOKUP_TIMEOUT)
+            run = await hook.acancel_run(
                 ref.run_id, ref.thread_id, cancel_action=self.wait.cancel_action
             )
         except lazy.RunsError as error:

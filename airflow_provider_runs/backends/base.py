@@ -50,6 +50,9 @@ class Backend(ABC):
     statuses: ClassVar[Mapping[str, str]] = {}
     #: A run that cannot exist: what a server says of it shows whether it serves this API.
     no_run: ClassVar[RunRef]
+    #: Whether this API's own 404 for a run reads like that of a router, so that only the landmark
+    #: can tell them apart.
+    vague_404: ClassVar[bool] = False
     #: Why a run that existed before no longer does; it continues "It was 'queued' before, …".
     vanished: ClassVar[str] = "so it was deleted in the meantime"
 

@@ -71,6 +71,7 @@ class LangGraphBackend(Backend):
     """Agent Server: ``/threads/{thread_id}/runs/{run_id}``."""
 
     id_field = "run_id"
+    vague_404 = True
     no_run = RunRef(str(UUID(int=0)), str(UUID(int=0)))
     statuses = _STATUSES
     form = ConnectionForm(

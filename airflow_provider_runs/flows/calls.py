@@ -266,6 +266,9 @@ def _make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
 def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
     """Distinguish a missing run from a wrong base URL where the body of a 404 does not.
 
+    What reads like a router's answer is one, however well the server serves the landmark, unless
+    this API's own answer reads like that.
+
     :raises RunNotFound: if the server does serve this API.
     """
     try:
@@ -273,6 +276,8 @@ def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flo
     except RunsAPIError as error:
         landmark = backend.landmark()
         if error.status_code != 404 or type(error) is not RunsAPIError or landmark is None:
+            raise
+        if error.is_routers and not backend.vague_404:
             raise
         try:
             yield from _perform(

@@ -213,6 +213,27 @@ def test_a_missing_run_needs_no_landmark_where_the_server_says_so(player, langgr
     assert player.sent == ["GET"]
 
 
+def test_a_landmark_makes_no_missing_run_of_a_gateways_404(player, backend, answer):
+    kong = answer(404, {"message": "no Route matched with those values"})
+    with pytest.raises(RunsAPIError) as caught:
+        player.run(get_run(backend, RunRef("run_1", "thread_1")), kong, answer(200, {"data": []}))
+    assert type(caught.value) is RunsAPIError
+    assert player.sent == ["GET"]
+
+
+def test_a_landmark_tells_whose_vague_words_they_are(player, make_backend, answer, run_is):
+    vague = answer(404, {"error": {"message": "This conversation is over."}})
+    backend = make_backend(max_retries=0)
+    assistants = answer(200, {"object": "list", "data": []})
+    ref = RunRef("run_1", "thread_1")
+    with pytest.raises(RunNotFound, match="It does serve this API"):
+        player.run(get_run(backend, ref), vague, assistants)
+    for other in (answer(200, b"<html>"), answer(401), answer(200, {"ok": True}), run_is("queued")):
+        with pytest.raises(RunsAPIError) as caught:
+            player.run(get_run(backend, ref), vague, other)
+        assert type(caught.value) is RunsAPIError
+
+
 # -- threads
 
 
