@@ -86,6 +86,17 @@ class Looks:
             self._queue.append(group.batch)
         group.batch.followers.append(follower)
 
+    def hurry(self, follower: Follower) -> None:
+        """Poll at once for a follower that is still queued: its time is up.
+
+        It leaves its batch, and does not wait for a worker: all of them may hang.
+        """
+        for batch in self._queue:
+            if follower in batch.followers:
+                batch.followers.remove(follower)
+                self._spawn(self._poll_batch(Batch(self._loop.time(), [follower])))
+                return
+
     def start_workers(self) -> None:
         """Start as many workers as the queue needs, up to the limit."""
         if not self._queue:
@@ -123,7 +134,9 @@ class Looks:
 
     async def _request(self, batch: Batch) -> None:
         """Request the runs of a batch: all in one list where that pays, else one by one."""
-        if batch.group:
+        if batch.group and not batch.followers:
+            batch.group.batch = None  # all of them were in a hurry
+        elif batch.group:
             try:
                 await self._request_list(batch.group, batch.followers)
             finally:
@@ -132,6 +145,8 @@ class Looks:
         for follower in batch.followers:
             if follower.wants:
                 alike.setdefault(canonical(follower.wait.ref.run_id), []).append(follower)
+        if not alike:
+            return
         if len(alike) == 1:
             await self._fetch(*alike.values())
         else:

@@ -101,10 +101,12 @@ class Poller:
         self._clock.size += 1
         self._clock.pause(follower, 0.0)
         left = max(0.0, wait.deadline - time.time())
+        last = self._loop.call_later(left, self._looks.hurry, follower, context=self._context)
         overrun = self._loop.call_later(left + OVERRUN, self._end_unseen, follower, backend)
         try:
             return await follower.end
         finally:
+            last.cancel()
             overrun.cancel()
             self._clock.size -= 1
             self._followers.discard(follower)

@@ -30,7 +30,7 @@ __all__ = ["SharedClient", "make_client", "shared_client", "shared_clients"]
 #: Connections to one server, and seconds for which an idle one is kept: longer than the pause
 #: between two polls. For each request a pool looks through all of its connections, so a larger pool
 #: makes each request slower.
-LIMITS = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=30.0)
+LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 #: Seconds to wait after a 429 without ``Retry-After``.
 DEFAULT_RETRY_AFTER = 1.0
 

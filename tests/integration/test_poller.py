@@ -396,8 +396,8 @@ def test_workers_that_all_hang_hold_up_nobody_else(server, connect):
 
 
 def test_the_last_look_does_not_wait_for_those_that_the_server_wants_to_wait(server):
-    """They hold the first workers; in need there are more of them than patient waits here."""
-    patient = on_threads(server, 20)
+    """They hold all workers, also those that come in need; the last poll needs none."""
+    patient = on_threads(server, 60)
     (urgent,) = on_threads(server, 1, runs_for=0)
     server.fault(Fault(status=429, headers={"retry-after": "3600"}), path=patient[0]["id"])
 
