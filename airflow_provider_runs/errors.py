@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_runs.summary import summary_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
@@ -147,8 +149,12 @@ class RunsError(Exception):
         return {name: getattr(self, name) for name in _FIELDS}
 
     def to_json(self) -> JsonObject:
-        """Return the error as plain JSON; ``RunsError.from_json`` is its inverse."""
+        """Return the error as plain JSON; ``RunsError.from_json`` is its inverse.
+
+        It leaves the process in events, which Airflow logs, so its run is only a summary.
+        """
         fields = self.fields()
+        fields["run"] = summary_of(self.run) if self.run else self.run
         del fields["should_retry"]  # nobody there sends the call again, and 0.1.0 does not know it
         return {"type": type(self).__name__, **fields}
 

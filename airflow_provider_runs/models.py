@@ -29,6 +29,7 @@ from pydantic import (
 from airflow_provider_runs.plain_json import JsonObject, plain_json
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.summary import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,8 +235,12 @@ class Run(_Part):
         """Return the run under the id that was asked for; servers spell ids in several ways."""
         return self if self.id == run_id else self.model_copy(update={"id": run_id})
 
+    def summary(self) -> Run:
+        """Return the run with only the fields that may be logged: see ``summary.SUMMARY``."""
+        return Run.model_construct(**{name: getattr(self, name) for name in SUMMARY})
+
     def to_json(self) -> JsonObject:
-        """Return the run as plain JSON, as it is put into XCom; ``Run.model_validate`` reads it."""
+        """Return the whole run as plain JSON; ``Run.model_validate`` reads it."""
         return self.model_dump(mode="json", by_alias=True, warnings=False)
 
 

@@ -1,5 +1,6 @@
 """The events that carry the end of a wait, or of a sweep, from the triggerer to the worker.
 
+Airflow logs them, so a run in them is only a summary: see ``airflow_provider_runs.summary``.
 They cross a process boundary, and during an upgrade also a version boundary, so they are validated
 when they arrive: a run counts as final only if the event holds a final run.
 """
@@ -16,6 +17,7 @@ from airflow_provider_runs.models import Run
 from airflow_provider_runs.plain_json import JsonObject
 from airflow_provider_runs.polling.report import Swept
 from airflow_provider_runs.run_ref import same_id
+from airflow_provider_runs.summary import summary_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,7 +38,8 @@ class RunEvent(BaseModel):
 
     :param version: the version of this format; it grows when the format changes.
     :param outcome: how the wait ended.
-    :param run: the run that ended the wait; ``None`` if an error did.
+    :param run: the summary of the run that ended the wait; ``None`` if an error did. Events of
+        version 0.1.0 hold the whole run.
     :param error: the error that ended the wait, as ``RunsError.to_json`` returns it; ``None`` if a
         run did.
     """
@@ -64,11 +67,11 @@ class RunEvent(BaseModel):
         """
         if isinstance(end, RunsError):
             return cls(outcome=Outcome.ERROR, error=end.to_json())
-        return cls(outcome=_outcome(end), run=end)
+        return cls(outcome=_outcome(end), run=end.summary())
 
     def to_json(self) -> JsonObject:
         """Return the event as plain JSON."""
-        run = self.run.to_json() if self.run else None
+        run = summary_of(self.run.to_json()) if self.run else None
         return {"version": 1, "outcome": self.outcome.value, "run": run, "error": self.error}
 
     @staticmethod
@@ -159,9 +162,16 @@ def _not_understood(
     else:
         problem = str(broken)
     return RunsResponseError(
-        f"The trigger's event cannot be understood, so its result is unknown: {data!r:.300}. "
-        f"Clear the task to {again} again. ({problem})"
+        f"The trigger's event cannot be understood, so its result is unknown: {problem}. It is "
+        f"{_shape(data)}. Clear the task to {again} again."
     )
+
+
+def _shape(data: object) -> str:
+    """Return what an event looks like, without its values: they may be a whole run's."""
+    if not isinstance(data, dict):
+        return f"a {type(data).__name__}"
+    return f"a dict with {', '.join(map(repr, data)) or 'nothing in it'}"[:300]
 
 
 def _outcome(run: Run | None) -> Outcome:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_runs import errors
 from airflow_provider_runs.errors import RunsError, located
+from airflow_provider_runs.summary import summary_of
 
 NAMES = [name for name in errors.__all__ if name != "located"]
 CLASSES = [getattr(errors, name) for name in NAMES]
@@ -70,8 +71,9 @@ def test_all_is_sorted_and_holds_every_error():
 
 
 @given(instances)
-def test_an_error_survives_json(error):
-    assert same(RunsError.from_json(json.loads(json.dumps(error.to_json()))), error)
+def test_an_error_survives_json_with_the_summary_of_its_run(error):
+    read = RunsError.from_json(json.loads(json.dumps(error.to_json())))
+    assert same(read, error.replacing(run=error.run and summary_of(error.run)))
 
 
 @given(instances, st.integers(0, pickle.HIGHEST_PROTOCOL))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from airflow_provider_runs import errors
 from airflow_provider_runs.errors import RunsError, RunsResponseError
 from airflow_provider_runs.models import Run, RunStatus
-from airflow_provider_runs.tasks.events import Outcome, RunEvent
+from airflow_provider_runs.summary import SUMMARY, summary_of
+from airflow_provider_runs.tasks.events import Outcome, RunEvent, SweepEvent
 
 NAMES = [name for name in errors.__all__ if name != "located"]
 CLASSES = [getattr(errors, name) for name in NAMES]
@@ -54,11 +55,52 @@ likely_events = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("status", ENDS)
-def test_a_run_survives_the_journey(status):
-    sent = run(status, thread_id="t", metadata={"a": [1]}, unheard_of={"b": None})
+def test_the_summary_of_a_run_survives_the_journey(status):
+    sent = run(status, thread_id="t", metadata={"a": [1]}, usage={"total_tokens": 7}, odd={"b": 1})
     data = json.loads(json.dumps(RunEvent.of(sent).to_json()))
     assert data["outcome"] == ("final" if sent.is_final else "requires_action")
-    assert RunEvent.read(data, "run_1") == sent
+    assert set(data["run"]) == set(SUMMARY)
+    assert RunEvent.read(data, "run_1") == sent.summary()
+
+
+#: What people and models write. No text that a server may send elsewhere holds it.
+WORDS = "Ms Example's diagnosis"
+SAID = {"instructions": WORDS, "output": [{"text": WORDS}]}
+written = st.recursive(
+    st.just(WORDS) | st.text() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+whole_runs = st.builds(
+    lambda status, known, odd: {**odd, **known, **SAID, "id": "run_1", "status": status},
+    st.sampled_from(ENDS).map(str),
+    st.fixed_dictionaries(
+        {}, optional={name: written for name in Run.model_fields if name not in SUMMARY}
+    ),
+    st.dictionaries(st.text().filter(lambda name: name not in SUMMARY), written, max_size=3),
+)
+
+
+@given(whole_runs, st.sampled_from(CLASSES))
+def test_no_event_holds_what_people_or_a_model_wrote(body, kind):
+    whole = Run.model_validate(body)
+    assert WORDS in json.dumps(whole.to_json())
+    failed = kind("Timed out.", run=whole.to_json())
+    events = [
+        RunEvent.of(whole),
+        RunEvent(outcome=RunEvent.of(whole).outcome, run=whole),
+        RunEvent.of(failed),
+        SweepEvent.of(failed),
+    ]
+    for told in events:
+        assert WORDS not in json.dumps(told.to_json())
+    assert events[0].to_json() == events[1].to_json()
+
+
+def test_an_event_that_is_refused_is_not_repeated():
+    for data in (event(run=run("queued", instructions=WORDS).to_json()), WORDS, [WORDS]):
+        with pytest.raises(RunsResponseError) as caught:
+            RunEvent.read(data, "run_1")
+        assert WORDS not in caught.value.message
 
 
 @given(
@@ -75,7 +117,7 @@ def test_an_error_survives_the_journey(kind, message, run_id, status_code, seen)
     with pytest.raises(RunsError) as caught:
         RunEvent.read(data, "run_1")
     assert type(caught.value) is kind
-    assert vars(caught.value) == vars(sent)
+    assert vars(caught.value) == vars(sent.replacing(run=seen and summary_of(seen)))
 
 
 @pytest.mark.parametrize("status", OTHERS)

@@ -28,7 +28,7 @@ FLOORS = (
     ("connections",),
     ("models", "metrics"),
     ("_version", "airflow_errors", "errors", "provider_info", "run_ref", "status"),
-    ("plain_json",),
+    ("plain_json", "summary"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Only these rooms may import Airflow.
@@ -135,6 +135,7 @@ SANS_IO = {
     "errors",
     "run_ref",
     "status",
+    "summary",
 }
 
 

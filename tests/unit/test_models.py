@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
 from airflow_provider_runs.run_ref import canonical, same_id
+from airflow_provider_runs.summary import SUMMARY
 from airflow_provider_runs.tasks.events import RunEvent
 
 #: The Run object of the Assistants API, v2.
@@ -129,6 +130,24 @@ def test_a_backend_may_give_the_raw_word_beside_the_mapped_status():
     mapped = run(status="completed", raw_status="success")
     assert (mapped.status, mapped.raw_status) == (RunStatus.COMPLETED, "success")
     assert Run.model_validate(mapped.to_json()) == mapped
+
+
+def test_a_summary_is_a_run_with_some_of_its_fields():
+    whole = run(
+        thread_id="t",
+        created_at=5,
+        usage={"total_tokens": 7},
+        last_error={"code": "c"},
+        instructions="Be brief.",
+        metadata={"a": "b"},
+        x_gateway=1,
+    )
+    short = whole.summary()
+    assert {name for name, value in short.to_json().items() if value is not None} == {
+        *("id", "status", "raw_status", "thread_id", "created_at", "usage", "last_error")
+    }
+    assert all(getattr(short, name) == getattr(whole, name) for name in SUMMARY)
+    assert Run.model_validate(short.to_json()) == short == short.summary()
 
 
 @pytest.mark.parametrize("name", OPTIONAL)
