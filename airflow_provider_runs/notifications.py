@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
@@ -40,6 +41,8 @@ class CancelRunNotifier(BaseNotifier):
     :param max_concurrency: how many requests may be under way at once.
     :param context: of the callback, if it is known already; Airflow passes it to a deadline's.
     :raises ValueError: if ``statuses`` holds one that is not active.
+    :raises TypeError: if there is an argument of another name. Airflow itself passes none but
+        ``context``. What a ``DeadlineAlert`` passes is seen only when the deadline is missed.
     """
 
     template_fields: Sequence[str] = ("run_id", "thread_id", "conn_id", "metadata")
@@ -54,8 +57,10 @@ class CancelRunNotifier(BaseNotifier):
         metadata: dict[str, Any] | None = None,
         max_concurrency: int = 8,
         context: Context | None = None,
-        **_: Any,  # whatever else Airflow passes to a callback
+        **unknown: Any,
     ) -> None:
+        if unknown:
+            raise TypeError(_no_such_arguments(unknown))
         super().__init__(context)
         self.run_id = run_id
         self.thread_id = thread_id
@@ -123,3 +128,19 @@ class CancelRunNotifier(BaseNotifier):
         )
         if not await lazy.sweep(backend, todo, self.log):
             self.log.info("No run on thread %r matches: nothing to cancel", self.thread_id)
+
+
+def _no_such_arguments(unknown: dict[str, Any]) -> str:
+    """Say which arguments a notifier does not take, and which it does.
+
+    :param unknown: those that it does not take, by name.
+    """
+    taken = [
+        name
+        for name, parameter in signature(CancelRunNotifier).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    return (
+        f"CancelRunNotifier takes no argument {' or '.join(map(repr, unknown))}. "
+        f"It takes {', '.join(taken)}."
+    )

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from inspect import signature
 
 import pytest
+import structlog
+from airflow.sdk.definitions.deadline import AsyncCallback
 
 from airflow_provider_runs.notifications import CancelRunNotifier
 from airflow_provider_runs.testing import Fault, RunScript
@@ -21,8 +25,8 @@ def notify(request):
             return
 
         async def awaited():
-            # As the triggerer does for a deadline, with words of its own.
-            await CancelRunNotifier(**kwargs, context=context, deadline={"id": 1})
+            # As the triggerer does for a deadline.
+            await CancelRunNotifier(**kwargs, context=context)
 
         asyncio.run(awaited())
 
@@ -96,3 +100,57 @@ def test_a_refused_key_is_logged(server, notify, capfd):
 def test_a_senseless_parameter_is_an_error_in_the_dag_file():
     with pytest.raises(ValueError, match="statuses"):
         CancelRunNotifier(thread_id="thread_1", statuses=["done"])
+
+
+def test_an_argument_of_another_name_is_refused_with_those_that_there_are():
+    with pytest.raises(TypeError, match=r"no argument 'thred_id'\. It takes .*thread_id.*context"):
+        CancelRunNotifier(thred_id="thread_1")
+    with pytest.raises(TypeError, match="'a' or 'b'"):
+        CancelRunNotifier(thread_id="thread_1", a=1, b=2)
+    taken = set(signature(CancelRunNotifier).parameters)
+    with pytest.raises(TypeError) as caught:
+        CancelRunNotifier(x=1)
+    assert set(re.findall(r"\w+", str(caught.value).partition("It takes ")[2])) < taken
+
+
+def deadline_trigger(kwargs):
+    """The trigger of a missed deadline, as the scheduler of the installed Airflow makes it."""
+    context = {"dag_run": {"dag_run_id": "r"}, "deadline": {"id": "1", "deadline_time": "2026"}}
+    callback = AsyncCallback(CancelRunNotifier, kwargs=kwargs)
+    try:
+        from airflow.triggers.callback import CallbackTrigger
+    except ImportError:  # Airflow 3.1
+        from airflow.triggers.deadline import DeadlineCallbackTrigger as CallbackTrigger
+    return CallbackTrigger(callback.path, {**callback.kwargs, "context": context})
+
+
+def fire(kwargs):
+    trigger = deadline_trigger(kwargs)
+
+    async def events():
+        return [event.payload async for event in trigger.run()]
+
+    return asyncio.run(events())
+
+
+def test_airflow_passes_a_deadlines_callback_nothing_but_its_context(server):
+    run = server.create_run()
+    fire({"run_id": run["id"], "thread_id": run["thread_id"]})
+    assert server.accepted_cancels(run["id"]) == 1
+
+
+def test_a_typo_in_a_deadlines_callback_is_told_in_the_triggerer(server):
+    events = fire({"thred_id": server.create_run()["thread_id"]})
+    assert events[-1]["state"] == "failed"
+    assert "CancelRunNotifier takes no argument" in events[-1]["body"]
+    assert "It takes run_id, thread_id" in events[-1]["body"]
+
+
+def test_airflow_passes_an_executors_callback_nothing_but_its_context(server):
+    supervisor = pytest.importorskip("airflow.sdk.execution_time.callback_supervisor")
+    run = server.create_run()
+    kwargs = {"run_id": run["id"], "thread_id": run["thread_id"], "context": {"dag_run": {}}}
+    path = f"{CancelRunNotifier.__module__}.{CancelRunNotifier.__qualname__}"
+    done, words = supervisor.execute_callback(path, kwargs, "", None, structlog.get_logger())
+    assert done, words
+    assert server.accepted_cancels(run["id"]) == 1
