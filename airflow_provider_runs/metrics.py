@@ -12,24 +12,34 @@ runs.cancels.STATUS      counter final statuses of the runs that were cancelled 
 runs.cancel_seconds      timer   from an accepted cancel to the run's end
 runs.rate_limited        counter answers with status 429
 runs.errors.KIND         counter failed requests, by the class of their error
+runs.tokens.prompt       counter tokens that the runs of tasks were given, once they ended
+runs.tokens.completion   counter tokens that these runs wrote
+runs.tokens.total        counter both together, as the server counts them
 ======================== ======= ================================================================
+
+The tokens have a tag ``conn_id``, the connection. StatsD has no tags unless Airflow's
+``[metrics] statsd_influxdb_enabled`` puts them into the names: there, without it, the counters hold
+the tokens of all connections together. A run that two tasks wait for is counted by both.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_runs.status import RunStatus
 
-__all__ = ["Sink", "cancelled", "count", "report_to", "took", "watched"]
+__all__ = ["Sink", "cancelled", "count", "report_to", "took", "used", "watched"]
 
 
 class Sink(Protocol):
     """The part of Airflow's ``Stats`` that is used here."""
 
-    def incr(self, stat: str, /) -> Any: ...  # noqa: D102
+    def incr(self, stat: str, count: int = 1, *, tags: dict[str, str] | None = None) -> Any: ...  # noqa: D102
     def timing(self, stat: str, dt: timedelta, /) -> Any: ...  # noqa: D102
     def gauge(self, stat: str, value: float, /) -> Any: ...  # noqa: D102
 
@@ -84,3 +94,21 @@ def cancelled(status: RunStatus, seconds: float) -> None:
     """
     count(f"cancels.{status.value if status.is_known else 'unknown'}")
     took("cancel_seconds", seconds)
+
+
+def used(conn_id: str, usage: Mapping[str, Any]) -> None:
+    """Count the tokens of a run that has ended.
+
+    :param conn_id: the run's connection.
+    :param usage: numbers of tokens by their names in ``models.Usage``; other entries are ignored.
+    """
+    tags = {"conn_id": _NOT_IN_TAGS.sub("_", conn_id)}
+    for kind in ("prompt", "completion", "total"):
+        number = usage.get(f"{kind}_tokens")
+        if type(number) is int and number > 0:  # OpenTelemetry takes no negative counts
+            for sink in _sinks:
+                sink.incr(f"runs.tokens.{kind}", number, tags=tags)
+
+
+#: Characters of a connection's id with which StatsD's lines, or Airflow's own checks, break.
+_NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")

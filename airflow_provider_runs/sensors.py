@@ -30,6 +30,7 @@ from airflow_provider_runs.tasks.parameters import (
     seconds,
     some_of,
 )
+from airflow_provider_runs.tasks.result import XCOM_CHOICES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -53,8 +54,9 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
     """Waits until a run has ended, in one of the expected statuses.
 
     Another final status fails the task at once and without retries, as a final run never changes;
-    the message holds the run's ``last_error``. Returns the final run as plain JSON
-    (``Run.to_json``).
+    the message holds the run's ``last_error``. Returns the final run as plain JSON, without what it
+    was started with (``xcom``). If the server says how many tokens a run that has ended used, an
+    XCom of its own, ``usage``, holds their numbers, also if the task fails then.
 
     It also takes the parameters of ``BaseSensorOperator``. ``poke_interval`` is the longest pause
     between two polls, in seconds; the first pauses are shorter. In ``reschedule`` mode no pause is
@@ -84,6 +86,9 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
     :param missing_grace: for how many seconds, and in at least three polls, the server must deny a
         run that was seen before it counts as missing; 0 believes the first answer. A run that was
         never seen, since it may just have been started, gets ten seconds of it at most.
+    :param xcom: what is returned: ``run``, the run without its instructions, tools and inputs, or
+        ``summary``, only its ids, status, times, error and usage: nothing that people or the model
+        wrote.
     :param deferrable: wait in the triggerer, without a worker slot; by default as
         ``[operators] default_deferrable`` says.
     :raises RunFailed: when the run ended in another status than expected.
@@ -108,6 +113,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         cancel_action: Literal["interrupt", "rollback"] | None = None,
         cancel_on_kill: bool = False,
         missing_grace: float | timedelta = 30.0,
+        xcom: Literal["run", "summary"] = "run",
         deferrable: bool = default_deferrable(),
         **kwargs: Any,
     ) -> None:
@@ -125,13 +131,14 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         self.cancel_action = cancel_action
         self.cancel_on_kill = cancel_on_kill
         self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
+        self.xcom = one_of("xcom", xcom, XCOM_CHOICES)
         self.deferrable = deferrable
         self._watching: Backend | None = None
         self._killed = False
 
     def execute(self, context: Context) -> JsonObject | None:
         """Wait: in this process, in the triggerer, or with one poll each time it is rescheduled."""
-        return self._finish(lambda: self._execute(context))
+        return self._finish(lambda: self._execute(context), context)
 
     def _execute(self, context: Context) -> JsonObject | None:
         wait = self._begun(context)
@@ -139,28 +146,33 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             self._watching = look_up(hook, wait.deadline)
             RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
-                return self._conclude(hook.follow(wait))
+                return self._conclude(hook.follow(wait), context)
             # A task that is rescheduled forgets: it must gather all evidence at once.
             run, rest = hook.look_once(wait, settle=self.reschedule and not self.deferrable)
             remember(context, wait, rest)
             if run and wait.is_over(run):
-                return self._conclude(run)
+                return self._conclude(run, context)
             if self.deferrable or self._must_hear_of_kills():
                 if self.cancel_on_kill:
                     context["ti"].xcom_push(key=WATCHED_RUN, value=str(self.run_id))
                 return self._defer(rest)
             if wait.deadline - time.time() <= settling_time():
-                return self._conclude(hook.follow(wait))  # too late to leave and come back
+                return self._conclude(hook.follow(wait), context)  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
 
     def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
         """Finish the task with the trigger's event.
 
-        :param context: not needed.
+        :param context: of the task.
         :param event: the event, see ``tasks.events.RunEvent``.
         :return: as ``execute`` does.
         """
-        return self._finish(lambda: self._conclude(lazy.RunEvent.read(event, self.run_id)))
+
+        def conclude() -> JsonObject:
+            seen = lazy.RunEvent.read(event, self.run_id)
+            return self._conclude(self._fetch_again(seen), context)
+
+        return self._finish(conclude, context)
 
     def resume_execution(
         self, next_method: str, next_kwargs: JsonObject | None, context: Context
@@ -174,12 +186,12 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         def give_up() -> NoReturn:
             raise ended
 
-        return self._finish(give_up)
+        return self._finish(give_up, context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll the run once.
 
-        :param context: not needed.
+        :param context: of the task.
         :return: whether the run has ended, and the run as plain JSON if it has.
         :raises RunFailed: when it ended in another status than expected.
         :raises RunsError: when there is no usable answer.
@@ -188,7 +200,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             run = hook.get_run(self.run_id, self.thread_id)
         if not self._wait(time.time()).is_over(run):
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._conclude(run))
+        return PokeReturnValue(is_done=True, xcom_value=self._conclude(run, context))
 
     def on_kill(self) -> None:
         """Cancel the run, if asked to, within the seconds that Airflow leaves for it."""
@@ -249,7 +261,8 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         next_look = min(now + max(pause, settling_time()), wait.deadline)
         return datetime.fromtimestamp(next_look, UTC)
 
-    def _conclude(self, run: Run) -> JsonObject:
+    def _conclude(self, run: Run, context: Context) -> JsonObject:
+        self._report_usage(context, run)
         if self._killed:
             # Airflow lets the task run for a while, but this is not the end it waited for.
             words = (
@@ -259,7 +272,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             raise about(self, RunsError, words, run)
         wanted = run.status.value in self.expected_statuses
         if wanted or (not run.is_final and self.on_requires_action == "succeed"):
-            return run.to_json()
+            return self._result(run)
         expected = " or ".join(map(repr, self.expected_statuses))
         words = f"The run is {run.status.value!r}, expected {expected}{_reason(run)}"
         if run.status is RunStatus.CANCELLED:

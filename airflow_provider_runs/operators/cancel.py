@@ -28,6 +28,7 @@ from airflow_provider_runs.tasks.parameters import (
     optional_seconds,
     seconds,
 )
+from airflow_provider_runs.tasks.result import XCOM_CHOICES, ReturnsRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +46,17 @@ _CHOICES = ("succeed", "skip", "fail")
 Choice = Literal["succeed", "skip", "fail"]
 
 
-class CancelRunOperator(LinksToRun, BaseOperator):
+class CancelRunOperator(ReturnsRun, LinksToRun, BaseOperator):
     """Cancels a run and waits until it is final.
 
     Cancelling is idempotent: a run that is already ``cancelled`` or ``cancelling`` is a success, so
     a retried task does no harm. A run that ended in another status before the cancel took effect
     no longer runs, so by default it is a success too; ``on_already_final`` decides.
 
-    Returns the final run as plain JSON (``Run.to_json``). Without waiting, returns the run as it is
-    after the cancel. For a missing run, returns nothing if ``on_missing`` is ``succeed``.
+    Returns the final run as plain JSON, without what it was started with (``xcom``). Without
+    waiting, returns the run as it is after the cancel. For a missing run, returns nothing if
+    ``on_missing`` is ``succeed``. If the server says how many tokens a run that has ended used, an
+    XCom of its own, ``usage``, holds their numbers, also if the task fails then.
 
     :param run_id: the run (templated).
     :param thread_id: its thread (templated); ``None`` where the API has no threads.
@@ -77,6 +80,9 @@ class CancelRunOperator(LinksToRun, BaseOperator):
     :param missing_grace: for how many seconds, and in at least three polls, the server must deny a
         run that was seen before it counts as missing; 0 believes the first answer. A run that was
         never seen, since it may just have been started, gets ten seconds of it at most.
+    :param xcom: what is returned: ``run``, the run without its instructions, tools and inputs, or
+        ``summary``, only its ids, status, times, error and usage: nothing that people or the model
+        wrote.
     :raises RunTimeout: when the run is not final in time, for example because it is stuck in
         ``cancelling``, or when Airflow ends the deferral early.
     :raises CancelRefused: when the server refuses to cancel the run and it is still active.
@@ -104,6 +110,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         on_already_final: Choice = "succeed",
         on_missing: Choice = "fail",
         missing_grace: float | timedelta = 30.0,
+        xcom: Literal["run", "summary"] = "run",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -119,6 +126,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
         self.on_already_final = one_of("on_already_final", on_already_final, _CHOICES)
         self.on_missing = one_of("on_missing", on_missing, _CHOICES)
         self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
+        self.xcom = one_of("xcom", xcom, XCOM_CHOICES)
 
     def execute(self, context: Context) -> JsonObject | None:
         """Cancel the run and wait, here or in the triggerer."""
@@ -143,16 +151,16 @@ class CancelRunOperator(LinksToRun, BaseOperator):
                         *ids, cancel_action=self.cancel_action, deadline=wait.deadline
                     )
                     self.log.info("Requested the cancel: %s is %s", wait.ref, asked.status.value)
-                    return self._conclude(asked)
+                    return self._conclude(asked, context)
                 if not self.deferrable:
-                    return self._conclude(hook.follow(wait))
+                    return self._conclude(hook.follow(wait), context)
                 run, rest = hook.look_once(wait)
                 remember(context, wait, rest)
             except RunNotFound as error:
                 self._missing(error)
                 return None
         if run and run.is_final:
-            return self._conclude(run)
+            return self._conclude(run, context)
         from airflow_provider_runs.triggers import RunStatusTrigger
 
         return defer(self, RunStatusTrigger.of(rest, self.conn_id), rest.deadline)
@@ -160,13 +168,14 @@ class CancelRunOperator(LinksToRun, BaseOperator):
     def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
         """Finish the task with the trigger's event.
 
-        :param context: not needed.
+        :param context: of the task.
         :param event: the event, see ``tasks.events.RunEvent``.
         :return: as ``execute`` does.
         """
         with without_frames():
             try:
-                return self._conclude(lazy.RunEvent.read(event, self.run_id))
+                seen = lazy.RunEvent.read(event, self.run_id)
+                return self._conclude(self._fetch_again(seen), context)
             except RunNotFound as error:
                 self._missing(error)
                 return None
@@ -179,9 +188,9 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout) as error:
             with without_frames():
-                return self._poll_once_more(error)
+                return self._poll_once_more(error, context)
 
-    def _poll_once_more(self, error: Exception) -> JsonObject | None:
+    def _poll_once_more(self, error: Exception, context: Context) -> JsonObject | None:
         with lazy.RunsHook(self.conn_id) as hook:
             wait = self._wait()
             look_up(hook, wait.deadline)
@@ -191,7 +200,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
                 self._missing(missing)
                 return None
         if run and run.is_final:
-            return self._conclude(run)
+            return self._conclude(run, context)
         state = f"The run is {run.status.value!r} now." if run else "Its status now is unknown."
         words = (
             "The run was not seen final: Airflow ended the deferral that waited for it "
@@ -212,9 +221,10 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             missing_grace=self.missing_grace,
         )
 
-    def _conclude(self, run: Run) -> JsonObject:
+    def _conclude(self, run: Run, context: Context) -> JsonObject:
+        self._report_usage(context, run)
         if not run.is_final or run.status is RunStatus.CANCELLED:
-            return run.to_json()
+            return self._result(run)
         ended = f"it ended {run.status.value!r} before the cancel took effect"
         words = f"The run was not cancelled: {ended}."
         if self.on_already_final == "skip":
@@ -223,7 +233,7 @@ class CancelRunOperator(LinksToRun, BaseOperator):
             advice = "Set on_already_final to 'succeed' or 'skip' to accept that."
             raise about(self, UnwantedStatus, f"{words} {advice}", run)
         self.log.info(words)
-        return run.to_json()
+        return self._result(run)
 
     def _missing(self, error: RunNotFound) -> None:
         if self.on_missing == "fail":

@@ -28,9 +28,12 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.errors import about, without_frames
+from airflow_provider_runs.tasks.result import ReturnsRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from airflow.sdk import Context
 
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
@@ -45,12 +48,9 @@ class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc] 
     """The sensor timed out. Airflow does not retry a sensor after that."""
 
 
-class CancelsOnTimeout:
+class CancelsOnTimeout(ReturnsRun):
     """The part of a sensor that ends a wait early."""
 
-    run_id: str
-    thread_id: str | None
-    conn_id: str
     expected_statuses: tuple[str, ...]
     on_timeout: str
     cancel_timeout: float
@@ -60,14 +60,15 @@ class CancelsOnTimeout:
     #: Whether an earlier look of this wait has seen the run, or may have.
     _worked = False
 
-    def _conclude(self, run: Run) -> JsonObject:
+    def _conclude(self, run: Run, context: Context) -> JsonObject:
         """Return the result for a run that ends the wait; a sensor defines it."""
         raise NotImplementedError
 
-    def _finish(self, work: Callable[[], JsonObject | None]) -> JsonObject | None:
+    def _finish(self, work: Callable[[], JsonObject | None], context: Context) -> JsonObject | None:
         """Do the work of the sensor; cancel the run if that fails while the run may be active.
 
         :param work: waits, and returns the sensor's result.
+        :param context: of the task.
         :return: what the work returns, or the result for a run that the cancel found to have ended
             as expected.
         """
@@ -84,7 +85,9 @@ class CancelsOnTimeout:
                         "Run %r has ended %r, as expected, while it was being cancelled: %s",
                         *(self.run_id, run.status.value, failure),
                     )
-                    return self._conclude(run)
+                    return self._conclude(run, context)
+                if run:
+                    self._report_usage(context, run)
             raise self._failure(failure, outcome) from None
 
     def _may_be_active(self, error: BaseException) -> bool:

@@ -77,7 +77,7 @@ def test_execution_timeout_that_rings_cancels_and_goes_on(server, run, make):
         raise AirflowTaskTimeout("Timeout, PID: 7")
 
     with pytest.raises(AirflowTaskTimeout, match="PID: 7; it was then cancelled and ended"):
-        make(on_timeout="cancel")._finish(ring)
+        make(on_timeout="cancel")._finish(ring, {})
     assert server.run(run["id"])["status"] == "cancelled"
 
 
@@ -142,6 +142,7 @@ def test_a_rescheduled_sensor_that_must_hear_of_kills_waits_in_the_triggerer(mak
         ("on_requires_action", "ignore"),
         ("on_timeout", "kill"),
         ("cancel_timeout", 0),
+        ("xcom", "all"),
     ],
 )
 def test_a_senseless_parameter_is_an_error_in_the_dag_file(name, value):

@@ -1,8 +1,11 @@
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from inspect import signature
 
+import airflow
 import pytest
 
 from airflow_provider_runs import metrics
@@ -10,6 +13,7 @@ from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.calls import get_run, glimpse_run
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef, RunStatus
+from tests.moments import PATIENCE
 
 REF = RunRef("run_1", "thread_1")
 
@@ -20,8 +24,8 @@ class Sink:
     def __init__(self) -> None:
         self.told: list[tuple[str, object]] = []
 
-    def incr(self, stat: str) -> None:
-        self.told.append((stat, 1))
+    def incr(self, stat: str, count: int = 1, *, tags: dict[str, str] | None = None) -> None:
+        self.told.append((stat, (count, tags) if tags else count))
 
     def timing(self, stat: str, dt: timedelta) -> None:
         self.told.append((stat, dt))
@@ -98,4 +102,69 @@ def test_calls_count_what_the_readme_says(sink, player, make_backend, run_is, re
         "runs.cancels.accepted",
         "runs.errors.RunsAPIError",
         "runs.cancels.refused",
+    ]
+
+
+USAGE = {"prompt_tokens": 20, "completion_tokens": 3, "total_tokens": 23}
+
+
+def test_tokens_are_counted_with_their_connection(sink):
+    metrics.used("runs_default", USAGE)
+    tags = {"conn_id": "runs_default"}
+    assert sink.told == [
+        ("runs.tokens.prompt", (20, tags)),
+        ("runs.tokens.completion", (3, tags)),
+        ("runs.tokens.total", (23, tags)),
+    ]
+
+
+@pytest.mark.parametrize("odd", [None, "5", 1.5, True, -1, 0, [5], {"n": 5}])
+def test_what_is_no_number_of_tokens_is_not_counted(sink, odd):
+    metrics.used("c", {"prompt_tokens": odd, "total_tokens": 7, "more_tokens": 8})
+    assert sink.told == [("runs.tokens.total", (7, {"conn_id": "c"}))]
+
+
+@pytest.fixture
+def statsd() -> Iterator[Callable[..., list[str]]]:
+    """Airflow's own StatsD logger, and what arrives from it."""
+    client_class = pytest.importorskip("statsd").StatsClient
+    try:
+        from airflow.sdk._shared.observability.metrics.statsd_logger import SafeStatsdLogger
+    except ImportError:  # Airflow 3.1
+        from airflow.metrics.statsd_logger import SafeStatsdLogger
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(PATIENCE)
+        client = client_class("127.0.0.1", receiver.getsockname()[1])
+
+        def sent(conn_id: str, *, influxdb: bool) -> list[str]:
+            options = {"influxdb_tags_enabled": influxdb}
+            if "statsd_influxdb_enabled" in signature(SafeStatsdLogger).parameters:
+                options["statsd_influxdb_enabled"] = influxdb
+            metrics.report_to(SafeStatsdLogger(client, **options))
+            metrics.used(conn_id, USAGE)
+            return [receiver.recv(1024).decode() for _ in USAGE]
+
+        yield sent
+        client.close()
+    from airflow.providers.common.compat.sdk import Stats
+
+    metrics.report_to(Stats)
+
+
+def test_statsd_without_tags_counts_the_tokens_of_all_connections(statsd):
+    lines = ["runs.tokens.prompt:20|c", "runs.tokens.completion:3|c", "runs.tokens.total:23|c"]
+    assert statsd("runs_default", influxdb=False) == lines
+    assert statsd("another,one=odd:id", influxdb=False) == lines
+
+
+@pytest.mark.skipif(
+    airflow.__version__.startswith("3.1."), reason="there a setting says so, not a parameter"
+)
+@pytest.mark.parametrize("conn_id", ["a_b", "a,b", "a=b", "a:b", "a|b", "a b", "a#b", "a\nb"])
+def test_statsd_with_tags_has_the_connection_whatever_its_name(statsd, conn_id):
+    assert statsd(conn_id, influxdb=True) == [
+        "runs.tokens.prompt,conn_id=a_b:20|c",
+        "runs.tokens.completion,conn_id=a_b:3|c",
+        "runs.tokens.total,conn_id=a_b:23|c",
     ]
