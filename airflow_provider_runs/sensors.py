@@ -144,6 +144,7 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         wait = self._begun(context)
         with lazy.RunsHook(self.conn_id) as hook:
             self._watching = look_up(hook, wait.deadline)
+            self._watching.cancel_action(self.cancel_action)  # raises if the API does not have it
             RunLink().publish(context, self._watching, wait.ref)
             if not self.deferrable and not self.reschedule:
                 return self._conclude(hook.follow(wait), context)

@@ -35,7 +35,6 @@ with DAG(
         task_id="wait_for_result",
         run_id=run["run_id"],
         thread_id=run["thread_id"],
-        expected_statuses=["completed"],
         timeout=60,
         poke_interval=5,
         deferrable=True,

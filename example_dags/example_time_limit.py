@@ -20,7 +20,6 @@ with DAG(
         task_id="wait_for_result",
         run_id="{{ params.run_id }}",
         thread_id="{{ params.thread_id }}",
-        expected_statuses=["completed"],
         timeout=20 * 60,
         on_timeout="cancel",
         # A person who marks the task failed, or clears it, does not want the run either.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+from pkgutil import resolve_name
 
 import pytest
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -17,9 +19,15 @@ from airflow_provider_runs.airflow_errors import (
     AirflowTaskTimeout,
     TaskDeferred,
 )
-from airflow_provider_runs.errors import RunFailed, RunsError, RunsResponseError, RunTimeout
+from airflow_provider_runs.errors import (
+    RunFailed,
+    RunsConfigError,
+    RunsError,
+    RunsResponseError,
+    RunTimeout,
+)
 from airflow_provider_runs.sensors import RunStatusSensor
-from airflow_provider_runs.testing import Fault
+from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from tests.moments import once
 
 INF = float("inf")
@@ -195,3 +203,56 @@ def test_execution_timeout_that_rings_during_the_cancel_does_not_end_it(server, 
         signal.signal(signal.SIGALRM, before)
     assert len(is_cancelling()) == 2
     assert server.run(run["id"])["status"] == "cancelled"
+
+
+# -- cancel_action ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def graph_run(monkeypatch):
+    """A run of a LangGraph server that goes on for ever; yields the server and the sensor's ids."""
+    with RunServer(dialect="langgraph", script=RunScript(queued_for=0, runs_for=INF)) as graphs:
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", graphs.connection())
+        run = graphs.create_run()
+        yield graphs, {"run_id": run["run_id"], "thread_id": run["thread_id"]}
+
+
+def actions(graphs):
+    """How the server was asked to cancel."""
+    posts = [request for request in graphs.requests if request.method == "POST"]
+    return [request.query["action"] for request in posts]
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback", None])
+def test_the_sensor_cancels_on_a_timeout_as_it_is_told(graph_run, action):
+    graphs, ids = graph_run
+    sensor = RunStatusSensor(
+        task_id="w", timeout=0.5, on_timeout="cancel", cancel_action=action, **ids
+    )
+    with pytest.raises(RunTimeout, match="it was then cancelled and ended 'cancelled'"):
+        sensor.execute({})
+    assert actions(graphs) == [action or "interrupt"]
+
+
+@pytest.mark.parametrize("place", ["worker", "triggerer"])
+@pytest.mark.parametrize("action", ["interrupt", "rollback", None])
+def test_a_killed_sensor_cancels_as_it_is_told(graph_run, ti, action, place):
+    graphs, ids = graph_run
+    sensor = RunStatusSensor(
+        task_id="w", deferrable=True, cancel_on_kill=True, cancel_action=action, **ids
+    )
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute({"ti": ti})
+    if place == "worker":
+        sensor.on_kill()
+    else:
+        path, kwargs = caught.value.trigger.serialize()
+        asyncio.run(resolve_name(path)(**json.loads(json.dumps(kwargs))).on_kill())
+    assert actions(graphs) == [action or "interrupt"]
+
+
+def test_a_cancel_action_that_the_api_does_not_have_is_told_before_the_wait(server, make, ti):
+    for how in ({}, {"on_timeout": "cancel"}, {"mode": "reschedule"}, {"deferrable": True}):
+        with pytest.raises(RunsConfigError, match="no cancel_action 'rollback'"):
+            make(cancel_action="rollback", **how).execute({"ti": ti})
+    assert server.requests == []
