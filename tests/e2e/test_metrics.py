@@ -31,6 +31,9 @@ def test_statsd_hears_of_a_cancel_that_is_waited_for_in_the_triggerer(
         return statsd.received.get(name, [])[len(before.get(name, [])) :]
 
     assert new("airflow.runs.cancels.accepted|c") == [1]  # by the worker
+    usage = airflow.xcom("cancel_one", dag_run, "cancel", key="usage")  # so are these
+    for kind in ("prompt", "completion", "total"):
+        assert new(f"airflow.runs.tokens.{kind}|c") == [usage[f"{kind}_tokens"]]
     # The rest is what the triggerer saw.
     assert new("airflow.runs.watched|g") == [1, 0]
     assert new("airflow.runs.cancels.cancelled|c") == [1]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 INF = float("inf")
 FOREVER = RunScript(queued_for=0, runs_for=INF, cancelling_for=4)
+#: What no log may hold.
+PROMPT = "You are a doctor's assistant."
 
 
 def ids(run: dict[str, Any]) -> dict[str, str]:
@@ -102,14 +104,17 @@ def test_a_run_stuck_in_cancelling_fails_the_task_and_says_so(
 def test_a_sensor_returns_the_final_run_in_every_mode(
     airflow: LocalAirflow, run_server: RunServer, mode: str
 ) -> None:
-    run = run_server.create_run(script=FOREVER)
+    run = run_server.create_run(script=FOREVER, instructions=PROMPT)
 
     dag_run = airflow.trigger(f"wait_{mode}", ids(run))
     until_looked_at(airflow, run_server, run, 2)  # the second time where the mode has it wait
     run_server.end(run["id"])
 
     assert airflow.wait_for_dag_run(f"wait_{mode}", dag_run, timeout=300) == "success"
-    assert airflow.xcom(f"wait_{mode}", dag_run, "wait")["status"] == "completed"
+    ended = airflow.xcom(f"wait_{mode}", dag_run, "wait")
+    assert (ended["status"], ended["model"]) == ("completed", run["model"])
+    assert "instructions" not in ended
+    assert airflow.xcom(f"wait_{mode}", dag_run, "wait", key="usage") == ended["usage"]
     assert airflow.was_deferred(f"wait_{mode}", dag_run, "wait") == (mode == "deferred")
     assert run_server.accepted_cancels(run["id"]) == 0
 
@@ -164,8 +169,10 @@ def test_the_connection_can_be_tested_in_the_api_server(
     assert "sk-typed-in" not in words
 
 
-def test_the_key_is_in_no_log(airflow: LocalAirflow) -> None:
+def test_neither_the_key_nor_what_people_wrote_is_in_any_log(airflow: LocalAirflow) -> None:
     logs = [path for path in airflow.home.rglob("*.log") if path.is_file()]
     assert len(logs) > 10
     for path in logs:
-        assert "sk-runs-testing" not in path.read_text(errors="replace"), path
+        text = path.read_text(errors="replace")
+        assert "sk-runs-testing" not in text, path
+        assert PROMPT not in text, path
