@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from airflow.sdk import BaseNotifier
 
 from airflow_provider_runs.status import ACTIVE, NO_ID
 from airflow_provider_runs.tasks import lazy
+from airflow_provider_runs.tasks.connection import LOOKUP_TIMEOUT, alook_up, look_up
 from airflow_provider_runs.tasks.parameters import some_of
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class CancelRunNotifier(BaseNotifier):
         :param context: of the callback; only the templates use it.
         :raises RunsConfigError: if the connection cannot be used.
         """
-        backend = lazy.RunsHook(self.conn_id).backend()
+        backend = look_up(lazy.RunsHook(self.conn_id), time.time() + LOOKUP_TIMEOUT)
         # In a thread of its own, as this one may already run an event loop.
         with ThreadPoolExecutor(1) as threads:
             threads.submit(lambda: asyncio.run(self._cancel(backend))).result()
@@ -93,7 +95,8 @@ class CancelRunNotifier(BaseNotifier):
         :param context: of the callback; only the templates use it.
         """
         try:
-            await self._cancel(await lazy.RunsHook(self.conn_id).abackend())
+            find = lazy.RunsHook(self.conn_id).abackend
+            await self._cancel(await alook_up(find, time.time() + LOOKUP_TIMEOUT))
         except Exception:
             self.log.exception("Cancelling from a callback failed")
 

@@ -328,7 +328,8 @@ class Backend(ABC):
         found = body if isinstance(body, dict) else {}
         word, run_id = found.get("status"), found.get(self.id_field)
         if not isinstance(word, str) or not isinstance(run_id, str):
-            raise ValueError("it is not a run")  # noqa: TRY004 - the content is wrong, not a type
+            missing = self.id_field if isinstance(word, str) else "status"
+            raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
         word = whole_text(word)
         return Glimpse(run_id, self.status_of(word), word, lambda: self.read_run(body))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.hooks import RunsHook
 
-__all__ = ["alook_up", "look_up"]
+__all__ = ["LOOKUP_TIMEOUT", "alook_up", "look_up"]
 
 log = logging.getLogger(__name__)
 

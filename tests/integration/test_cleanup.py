@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import re
 import time
 from datetime import timedelta
 
@@ -135,6 +136,23 @@ def test_runs_whose_cancels_are_refused_at_first_are_asked_for_again(server, cle
     report = clean(thread)
     assert [line["result"] for line in report.values()] == ["cancelled"] * 20
     assert server.accepted_cancels() == 20
+
+
+def test_a_page_that_fails_keeps_no_run_of_another_page_from_being_cancelled(
+    server, run_task, thread
+):
+    for _ in range(110):
+        server.create_run(thread)
+    last = server.run(server.create_run(thread)["id"])["id"]
+    page = re.compile(f"/threads/{thread}/runs$")
+    server.fault(Fault(), method="GET", path=page)  # the first page
+    server.fault(Fault(status=400), method="GET", path=page)
+    how = {"poll_interval": 0.2, "max_concurrency": 16, "on_error": "warn"}
+    report = run_task(CleanupRunsOperator(task_id="sweep", thread_ids=thread, **how))
+    results = [line["result"] for line in report]
+    assert (results.count("cancelled"), results.count("error")) == (100, 1)
+    assert report[-1]["thread_id"] == thread
+    assert last in {line["run_id"] for line in report}
 
 
 def test_a_hundred_runs_are_cancelled_and_waited_for_together(server, clean, thread):

@@ -192,6 +192,19 @@ def test_a_refusal_that_passes_cancels_nothing(server, sense):
     assert server.accepted_cancels() == 0
 
 
+def test_a_finished_answer_is_not_thrown_away(server, sense, caplog):
+    run = server.create_run(script=RunScript(queued_for=0, runs_for=INF, refuse_cancel=409))
+    ends = once(
+        lambda: [request for request in server.requests if request.method == "POST"],
+        lambda: server.end(run["id"], "completed"),
+    )
+    with ends, caplog.at_level("INFO"):
+        assert sense(run, timeout=0.5, on_timeout="cancel")["status"] == "completed"
+    said = caplog.text
+    assert "cancelling the run, which may take up to 60 s" in said
+    assert "has ended 'completed', as expected, while it was being cancelled" in said
+
+
 def test_a_run_that_has_ended_or_is_missing_is_not_cancelled(server, sense):
     run = server.create_run()
     server.end(run["id"], "failed")

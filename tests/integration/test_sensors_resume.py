@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import traceback
 from pkgutil import resolve_name
 
 import pytest
@@ -21,12 +22,16 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import (
     RunFailed,
+    RunNotFound,
+    RunsAuthError,
     RunsConfigError,
     RunsError,
     RunsResponseError,
     RunTimeout,
 )
+from airflow_provider_runs.models import Run
 from airflow_provider_runs.sensors import RunStatusSensor
+from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from tests.moments import once
 
@@ -256,3 +261,39 @@ def test_a_cancel_action_that_the_api_does_not_have_is_told_before_the_wait(serv
         with pytest.raises(RunsConfigError, match="no cancel_action 'rollback'"):
             make(cancel_action="rollback", **how).execute({"ti": ti})
     assert server.requests == []
+
+
+def fired(run, error, *, seen):
+    """Return the event of a trigger whose wait has ended with an error."""
+    last = Run.model_validate({"id": run["id"], "status": "in_progress"}).to_json()
+    return RunEvent.of(error.replacing(run=last if seen else None)).to_json()
+
+
+@pytest.mark.parametrize("kind", [RunsAuthError, RunNotFound])
+def test_a_run_that_was_seen_may_go_on_whatever_the_server_says(server, run, make, kind):
+    """The key is refused, or the server denies the run: neither stops it."""
+    error = kind("No. (connection 'runs_default')", conn_id="runs_default")
+    event = fired(run, error, seen=True)
+    words = r"^No; it was then cancelled and ended 'cancelled'\. \(connection"
+    with pytest.raises(kind, match=words):
+        make(on_timeout="cancel").execute_complete({}, event)
+    assert server.status(run["id"]) == "cancelled"
+
+
+@pytest.mark.parametrize("kind", [RunsAuthError, RunNotFound, RunsConfigError])
+def test_what_says_nothing_of_the_run_cancels_nothing(server, run, make, kind):
+    event = fired(run, kind("No."), seen=kind is RunsConfigError)
+    with pytest.raises(kind, match=r"^No\.$"):
+        make(on_timeout="cancel").execute_complete({}, event)
+    assert server.requests == []
+
+
+def test_an_error_is_told_once_and_without_the_machinery_that_found_it(server, make, ti):
+    server.fault(Fault(status=401), times=None)
+    with pytest.raises(RunsAuthError) as caught:
+        make().execute({"ti": ti})
+    told = "".join(traceback.format_exception(caught.value))
+    assert told.count("the key was refused") == 1
+    assert "During handling" not in told
+    assert "/flows/" not in told
+    assert len(traceback.extract_tb(caught.value.__traceback__)) < 8

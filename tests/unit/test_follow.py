@@ -306,3 +306,14 @@ def test_a_status_that_was_logged_before_is_not_logged_again(player, backend, ru
         player.run(wait_for(backend, wait(seen="cancelling"), LOG), *replies)
     (record,) = caplog.records
     assert "is cancelled (was cancelling)" in record.getMessage()
+
+
+def test_a_wait_without_news_says_now_and_then_that_it_is_there(player, backend, run_is, caplog):
+    replies = [run_is("in_progress")] * 400 + [run_is("completed")]
+    with caplog.at_level(logging.INFO, "runs.test"):
+        player.run(wait_for(backend, wait(3600), LOG), *replies)
+    said = [record.getMessage() for record in caplog.records][1:-1]
+    assert len(said) == 3  # each ten minutes of the half an hour that it takes
+    for number, words in enumerate(said, 1):
+        assert "was last seen in_progress; the wait is" in words
+        assert 600 * number <= float(words.split(" the wait is ")[1].split()[0]) < 600 * number + 15
