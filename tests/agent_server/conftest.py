@@ -124,6 +124,7 @@ def cancel(request: pytest.FixtureRequest, run_task: Callable[..., Any]) -> Call
 
     def cancel(run: Run, **kwargs: Any) -> Any:
         defaults = {"poll_interval": 0.2, "timeout": 120, "deferrable": request.param}
+        defaults["missing_grace"] = 2  # seconds, in place of half a minute
         ids = {"run_id": run["run_id"], "thread_id": run["thread_id"]}
         return run_task(CancelRunOperator(task_id="cancel", **ids, **{**defaults, **kwargs}))
 
