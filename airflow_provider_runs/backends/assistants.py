@@ -6,6 +6,9 @@ shut their own endpoints down on 2026-08-26; other servers still offer the API.
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 from pydantic import Field
 
 from airflow_provider_runs.backends.base import Backend
@@ -19,6 +22,9 @@ __all__ = ["AssistantsBackend", "ThreadRuns"]
 
 #: Domains in which every path of this API answers 404.
 _GONE = ("openai.com", "openai.azure.com")
+#: The domain of Foundry's resources, and the path of a project in one.
+_FOUNDRY = ".services.ai.azure.com"
+_PROJECT = re.compile(r"/api/projects/[^/]")
 
 
 class AssistantsOptions(OpenAIOptions):
@@ -35,6 +41,16 @@ class ThreadRuns(Backend):
     """The calls of Assistants v2: ``/threads/{thread_id}/runs/{run_id}``."""
 
     no_run = RunRef("run_0", "thread_0")
+
+    def base_url_problem(self) -> str | None:
+        """Return what is wrong with the base URL of a Foundry resource without a project."""
+        host, path = self.settings.host, urlsplit(self.settings.base_url).path
+        if host.endswith(_FOUNDRY) and not _PROJECT.match(path):
+            return (
+                "has the host of a Foundry resource without a project; change it to "
+                f"https://{host}/api/projects/PROJECT"
+            )
+        return None
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /threads/{thread_id}/runs/{run_id}``."""

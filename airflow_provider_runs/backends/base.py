@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import httpx
 
 from airflow_provider_runs._version import __version__
-from airflow_provider_runs.backends.refusals import is_general, names, read_refusal
+from airflow_provider_runs.backends.refusals import read_refusal, read_text
 from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
 from airflow_provider_runs.connections.fields import read_statuses
 from airflow_provider_runs.connections.settings import unusable
@@ -61,15 +61,15 @@ class Backend(ABC):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.options = settings.options
-        if problem := self.base_url_problem(settings.host, settings.base_url):
+        if problem := self.base_url_problem():
             raise unusable(settings.conn_id, problem)
 
-    @classmethod
-    def base_url_problem(cls, host: str, base_url: str) -> str | None:  # noqa: ARG003
-        """Return why a base URL cannot be that of this API; ``None`` if it can.
+    def base_url_problem(self) -> str | None:
+        """Return why the base URL cannot be that of this API; ``None`` if it can.
 
-        :param host: the name of the host, in lower case.
-        :param base_url: the base URL.
+        Only of hosts that are known for certain: behind a domain of its own, a gateway may serve
+        anything anywhere.
+
         :return: what continues the sentence "Connection X …", with what to do.
         """
         return None
@@ -241,11 +241,9 @@ class Backend(ABC):
         if 200 <= answer.status_code < 300:
             return None
         try:
-            body = answer.body()
+            said = read_refusal(answer.body())
         except ValueError:
-            return Refusal(answer.status_code, is_ours=False)
-        said = read_refusal(body)
-        ours = not is_general(said.words)
+            said = read_text(answer.content)
         ref = call.ref
         ids = (ref.run_id, ref.thread_id) if ref else (call.thread_id,)
         return Refusal(
@@ -253,8 +251,8 @@ class Backend(ABC):
             said.words,
             said.code,
             said.codes,
-            is_ours=ours,
-            names_run=ours and names(said.words, ids),
+            is_ours=said.is_api(ids),
+            names_run=said.names_run(ids),
         )
 
     def status_of(self, word: str) -> RunStatus:

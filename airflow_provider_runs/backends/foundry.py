@@ -101,16 +101,6 @@ class FoundryBackend(ThreadRuns):
                 "'client_secret'"
             )
 
-    @classmethod
-    def base_url_problem(cls, host: str, base_url: str) -> str | None:
-        """Return what is wrong with the base URL of a resource without a project."""
-        if host.endswith(".services.ai.azure.com") and "/api/projects/" not in base_url:
-            return (
-                "has the host of a Foundry resource without a project; append it: "
-                f"https://{host}/api/projects/PROJECT"
-            )
-        return None
-
     def headers(self) -> dict[str, str]:
         """Return the header with the API key, if the connection uses one."""
         return {"api-key": self.settings.key} if self.options.credential == "api_key" else {}

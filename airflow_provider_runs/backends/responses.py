@@ -7,6 +7,7 @@ type of the published ``openai`` SDK (``types/responses/response.py``).
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ResponsesBackend"]
 
-#: The domains of Azure's resources.
-_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+#: The domains of OpenAI, of Azure OpenAI resources, and of Foundry resources.
+_OPENAI = (".api.openai.com",)
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com")
+_FOUNDRY = (".services.ai.azure.com",)
 #: The fields of a response whose names differ from those of ``Run``.
 _RENAMED = {"error": "last_error", "max_output_tokens": "max_completion_tokens"}
 _RENAMED_IN_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -42,13 +45,23 @@ class ResponsesBackend(OpenAIBackend):
         "after its end. How it ended can no longer be known"
     )
 
-    @classmethod
-    def base_url_problem(cls, host: str, base_url: str) -> str | None:
-        """Return what is wrong with the base URL of an Azure resource without its path."""
-        if host.endswith(_AZURE) and "/openai/v1" not in base_url:
+    def base_url_problem(self) -> str | None:
+        """Return what is wrong with a base URL at OpenAI or Azure that lacks the API's own path."""
+        host, path = self.settings.host, f"{urlsplit(self.settings.base_url).path}/"
+        if f".{host}".endswith(_OPENAI) and not path.startswith("/v1/"):
+            return f"has OpenAI's host without the path of this API; change it to https://{host}/v1"
+        # Azure's previews of this API are at /openai, with a version.
+        is_preview = bool(self.options.api_version) and "/openai/" in path
+        if host.endswith(_AZURE) and "/openai/v1/" not in path and not is_preview:
             return (
-                "has the host of an Azure resource without the path of this API; append "
-                f"/openai/v1: https://{host}/openai/v1"
+                "has the host of an Azure OpenAI resource without the path of this API; change it "
+                f"to https://{host}/openai/v1"
+            )
+        # A Foundry project, or an application in it, has this API below a path of its own.
+        if host.endswith(_FOUNDRY) and "/openai/" not in path:
+            return (
+                "has the host of a Foundry resource without the path of this API; change it to "
+                f"https://{host}/openai/v1 or https://{host}/api/projects/PROJECT/openai/v1"
             )
         return None
 

@@ -43,7 +43,7 @@ def _split(text: str, scheme: str | None) -> SplitResult:
     # No message repeats the text: people paste keys and passwords into the wrong field.
     if not text:
         raise ValueError("has no host; put the server's base URL there")
-    if ";" in text:
+    if ".azureml.ms;" in text.lower():
         raise ValueError(
             "has an old Foundry connection string as its host; put the endpoint of the project "
             "there: https://RESOURCE.services.ai.azure.com/api/projects/PROJECT"
@@ -55,7 +55,7 @@ def _split(text: str, scheme: str | None) -> SplitResult:
         text = f"{scheme or ('http' if _is_loopback(host) else 'https')}://{text}"
     url = _parse(text)
     name = url.hostname or " "
-    if url.scheme not in {"http", "https"} or " " in name or not name.isprintable():
+    if url.scheme not in {"http", "https"} or set(name) & set(" ;,") or not name.isprintable():
         raise ValueError(_NO_URL)
     if scheme and url.scheme != scheme:
         raise ValueError(f"has {url.scheme} in its host and {scheme} in its schema; keep one")

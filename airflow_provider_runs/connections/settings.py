@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLike", "Settings", "unusable"]
 
 
-#: How a key begins that was copied with the header that carries it.
-_HEADER = re.compile(r"(authorization|bearer|(x-)?api-key)\b\s*[:\s]", re.IGNORECASE)
+#: How a key begins that was copied with what carries it: a header, or a variable.
+_CARRIER = re.compile(
+    r"""["']?((authorization|bearer)(\W|$)|[\w-]*api[-_]key["']?(\s*[:=]\s*\S|\s))""", re.IGNORECASE
+)
 
 
 class ConnectionLike(Protocol):
@@ -78,10 +80,10 @@ class Settings:
                 "has an API key with characters that an HTTP header cannot carry; "
                 "paste the key again, without line breaks"
             )
-        if _HEADER.match(key):
+        if _CARRIER.match(key):
             raise fail(
-                "has an API key with the beginning of a header, such as 'Bearer'; paste only the "
-                "key itself"
+                "has an API key that begins with what carries it, such as 'Bearer' or "
+                "'x-api-key:'; paste only the key itself"
             )
         try:
             base_url = read_base_url(

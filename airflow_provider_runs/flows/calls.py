@@ -12,7 +12,7 @@ import httpx
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.wire import Answer, Page, Refusal
-from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsAuthError, RunsError
+from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run
@@ -182,11 +182,17 @@ def _pages(
         yield page()
 
 
+#: The HTTP statuses of a path, or a method, that a server or gateway does not have; and those with
+#: which an API answers to a run that does not exist.
+_NO_SUCH_CALL = frozenset({404, 405, 501})
+_NO_SUCH_RUN = frozenset({400, 404, 422})
+
+
 def probe(backend: Backend) -> Flow[bool]:
     """Make the cheap call that succeeds only with a valid key.
 
-    Not all servers and gateways have it. If a router refuses it, the server is asked for a run that
-    cannot exist: what it says of that shows whether it serves runs.
+    Not all servers and gateways have it. If it is missing, the server is asked for a run that
+    cannot exist, and for its landmark: what it says of them shows whether it serves runs.
 
     :return: whether the call succeeded; otherwise the server serves runs, but has no such call.
     :raises RunsError: if the server refuses the key, or does not serve this API.
@@ -194,19 +200,42 @@ def probe(backend: Backend) -> Flow[bool]:
     try:
         yield from _perform(backend, lambda: _make_call(backend.probe(), backend.read_probe), None)
     except RunsAPIError as error:
-        if not error.is_routers or error.status_code not in {404, 405} or backend.is_gone():
+        if error.status_code not in _NO_SUCH_CALL or backend.is_gone():
             raise
         missing = error
     else:
         return True
+    if (yield from _serves_runs(backend)):
+        return False
+    if isinstance(missing, RunsServiceGone):
+        raise missing
+    words = "It has no runs either, so it does not serve this API: check the connection's host."
+    raise missing.adding(words)
+
+
+def _serves_runs(backend: Backend) -> Flow[bool]:
+    """Return whether the server answers as this API does, for a run or for its landmark.
+
+    :raises RunsError: if it does not say: it refuses the key, is busy or down, or shows a web page.
+    """
     try:
         yield from _perform(backend, lambda: backend.fetch_run(backend.no_run), None)
     except RunsAPIError as error:
-        if isinstance(error, RunsAuthError):
+        status = error.status_code
+        if status in _NO_SUCH_RUN and not error.is_routers:
+            return True
+        if status not in _NO_SUCH_RUN | _NO_SUCH_CALL:
             raise
-        if error.is_routers or error.status_code not in {400, 404, 422}:
-            raise missing from None
-    return False
+    else:
+        return True
+    landmark = backend.landmark()
+    if landmark is None or landmark == backend.probe():
+        return False
+    try:
+        yield from _perform(backend, lambda: _make_call(landmark, backend.read_landmark), None)
+    except RunsError:
+        return False
+    return True
 
 
 def ask_to_cancel(

@@ -39,17 +39,20 @@ def probe_in_time(backend: Backend) -> tuple[bool, str]:
 
 
 def _probe(backend: Backend) -> tuple[bool, str]:
+    settings = backend.settings
     try:
         with make_client(backend) as http:
             knows_key = drive(calls.probe(backend), http)
     except RunsError as error:
         return False, error.message
-    except Exception as error:  # noqa: BLE001 - the user is to see it, whatever it is
-        words = backend.settings.scrub(f"{type(error).__name__}: {error}")
-        return False, f"The test itself failed. {words}"
+    except BaseException as error:  # noqa: BLE001 - the user is to see it, and it ends this thread
+        return (
+            False,
+            f"The test itself failed. {settings.scrub(f'{type(error).__name__}: {error}')}",
+        )
     if knows_key:
-        return True, f"Connected to {backend.settings.base_url}, and the key is valid."
+        return True, f"Connected to {settings.base_url}, and the key is valid."
     return True, (
-        f"Connected to {backend.settings.base_url}, and it serves runs. Whether the key is valid "
-        f"cannot be told: the server has no call to {backend.probe().what}."
+        f"Connected to {settings.base_url}, and it serves runs. This test cannot tell whether the "
+        f"key is valid: the server has no call to {backend.probe().what}."
     )

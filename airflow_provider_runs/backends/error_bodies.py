@@ -1,0 +1,80 @@
+"""What the body of an error says, in whichever form a server, gateway or framework writes it."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["codes_in", "text_in", "words_in"]
+
+#: Where the words of an error stand, and its codes, each with the best place first.
+_WORDS = (
+    *("message", "detail", "msg", "error_description", "description", "error", "errors", "title"),
+    *("fault", "faultstring", "reason", "Message"),
+)
+_CODES = ("code", "error_code", "errorCode", "errorcode", "type", "status", "reason")
+#: What else may hold codes.
+_INSIDE = ("error", "detail", "details", "errors", "fault")
+#: An ``error`` that is a code, next to a message.
+_CODE = re.compile(r"[A-Za-z]+(_[A-Za-z]+)+")
+#: How deep words are looked for, how many items of a list are told, and characters of a text.
+_LEVELS, _ITEMS, _LENGTH = 4, 3, 1000
+
+
+def words_in(body: object, levels: int = _LEVELS) -> str:
+    """Return the message in the body of an error; empty if there is none.
+
+    :param body: the decoded body.
+    :param levels: how deep the message may lie.
+    """
+    if isinstance(body, str):
+        return body.strip()
+    if not levels:
+        return ""
+    if isinstance(body, list):
+        return "; ".join(filter(None, (words_in(item, levels - 1) for item in body[:_ITEMS])))
+    if not isinstance(body, dict):
+        return ""
+    inner = body.get("error")
+    if isinstance(inner, (dict, list)) and (said_inside := words_in(inner, levels - 1)):
+        return said_inside
+    told = (words_in(body.get(name), levels - 1) for name in _WORDS)
+    said: str = next(filter(None, told), "")
+    where = body.get("loc")  # of a FastAPI server's complaint about the request
+    return f"{'.'.join(map(str, where))}: {said}" if said and isinstance(where, list) else said
+
+
+def codes_in(body: object, levels: int = _LEVELS) -> list[str]:
+    """Return the codes and types in the body of an error, the innermost error's first.
+
+    :param body: the decoded body.
+    :param levels: how deep they may lie.
+    """
+    if not levels:
+        return []
+    if isinstance(body, list):
+        return [code for item in body[:_ITEMS] for code in codes_in(item, levels - 1)]
+    if not isinstance(body, dict):
+        return []
+    first, *others = (codes_in(body.get(name), levels - 1) for name in _INSIDE)
+    given = (body.get(name) for name in _CODES)
+    own = [text for code in given if type(code) in {str, int} and (text := str(code).strip())]
+    if isinstance(name := body.get("error"), str) and _CODE.fullmatch(name):
+        own.append(name)
+    return [
+        *first,
+        *(code.strip() for code in own if code.strip()),
+        *(c for o in others for c in o),
+    ]
+
+
+def text_in(content: bytes) -> str:
+    """Return the text in a body that is not JSON; empty if it is a page, cut JSON or no text.
+
+    :param content: the body.
+    """
+    try:
+        text = " ".join(content.decode().split())
+    except UnicodeDecodeError:
+        return ""
+    is_text = text.isprintable() and not text.startswith(("<", "{", "[", '"'))
+    return text[:_LENGTH] if is_text else ""
