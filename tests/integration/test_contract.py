@@ -262,3 +262,89 @@ def test_a_host_that_serves_another_api_says_so(kind, call, monkeypatch):
         ok, words = call("test_connection")
     assert not ok
     assert "does not serve this API" in words
+
+
+# -- what the Test button says of servers that are odd, or of another kind -------------------------
+
+#: What routers, gateways and clouds answer for a path that they do not have.
+ROUTERS = {
+    "FastAPI": Fault(status=404, body={"detail": "Not Found"}),
+    "API Management": Fault(status=404, body={"statusCode": 404, "message": "Resource not found"}),
+    "NestJS": Fault(status=404, body={"message": "Cannot GET /it", "error": "Not Found"}),
+    "nginx": Fault(status=404, body=b"<html><h1>404 Not Found</h1></html>"),
+    "Go": Fault(status=404, body=b"404 page not found"),
+    "wrong method": Fault(status=405, body={"detail": "Method Not Allowed"}),
+    "not implemented": Fault(status=501, body=b""),
+}
+
+
+def probe_path(kind):
+    """The path of the call that tests a connection."""
+    path = "/assistants/search" if kind.form.conn_type == "runs_langgraph" else "/assistants"
+    return "/models" if kind is ResponsesBackend else path
+
+
+@pytest.mark.parametrize("gateway", [*ROUTERS, "words of its own"])
+def test_without_the_call_of_the_test_the_key_cannot_be_told(kind, server, call, gateway):
+    own = Fault(status=404, body={"error": {"message": "Listing is switched off here"}})
+    server.fault(ROUTERS.get(gateway, own), path=probe_path(kind), times=None)
+    ok, words = call("test_connection")
+    assert ok, words
+    assert "serves runs" in words
+    assert "cannot tell whether the key is valid" in words
+    assert KEY not in words
+
+
+def test_without_the_call_of_the_test_a_wrong_key_is_still_seen(kind, server, call, connect):
+    server.fault(ROUTERS["FastAPI"], path=probe_path(kind), times=None)
+    connect(server, password="sk-a-wrong-one")
+    ok, words = call("test_connection")
+    assert not ok
+    assert "the key was refused" in words
+    assert "sk-a-wrong-one" not in words
+
+
+@pytest.mark.parametrize("gateway", ROUTERS)
+def test_a_host_where_nothing_is_found_does_not_serve_this_api(server, call, gateway):
+    server.fault(ROUTERS[gateway], times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "does not serve this API" in words
+
+
+def test_a_server_that_is_down_is_not_taken_for_another_api(kind, server, call):
+    server.fault(ROUTERS["FastAPI"], path=probe_path(kind), times=None)
+    server.fault(Fault(status=503, body={"error": {"message": "Overloaded"}}), times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert words.startswith("503")
+    assert "does not serve" not in words
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_web_page_is_no_api(server, call, status):
+    # Such as Airflow's own UI, or the page of a proxy where people log in.
+    page = Fault(status=status, body=b"<!DOCTYPE html><html><title>Airflow</title></html>")
+    server.fault(page, times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert ("web page, not the API" if status == 200 else "does not serve this API") in words
+
+
+def test_a_web_page_for_what_a_server_does_not_have_is_no_api(kind, server, call):
+    server.fault(ROUTERS["wrong method"], path=probe_path(kind), times=None)
+    server.fault(Fault(body=b"<!DOCTYPE html><html></html>"), times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "web page, not the API" in words
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"ok": true}', b'{"data": {}}', b"null", b"5", b'"ok"', b"", b'{"error": "No such method"}'],
+)
+def test_another_json_is_no_success(server, call, body):
+    server.fault(Fault(body=body), times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "cannot be understood" in words

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_provider_runs.testing import Fault
+from airflow_provider_runs.testing import Fault, RunServer
 from tests.moments import PATIENCE
 
 
@@ -76,3 +76,51 @@ def test_an_unusable_connection(call, connect):
     ok, words = call("test_connection")
     assert not ok
     assert "http or https" in words
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [("socks://127.0.0.1:9", "Unknown scheme for proxy URL"), ("http://[::1", "Invalid")],
+)
+def test_an_exception_of_a_library_is_shown_as_itself(server, call, monkeypatch, proxy, words):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    ok, shown = call("test_connection")
+    assert not ok
+    assert words in shown
+    assert "timed out" not in shown
+
+
+@pytest.fixture
+def agents(monkeypatch):
+    """An Agent Server whose gateway forwards only what the test lets through."""
+    with RunServer(dialect="langgraph") as server:
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", server.connection())
+        for path in ("/assistants", "/threads"):
+            server.fault(Fault(status=404, body={"detail": "Not Found"}), path=path, times=None)
+        yield server
+
+
+def test_an_agent_server_that_names_no_run_is_known_by_its_health(agents, call):
+    ok, words = call("test_connection")
+    assert ok, words
+    assert "cannot tell whether the key is valid" in words
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(body=b"<html>ok"),
+        Fault(body={"status": "ok"}),
+        Fault(body=b"[]"),
+        Fault(status=404),
+        Fault(drop=True),
+    ],
+)
+def test_another_health_proves_nothing(agents, call, fault):
+    agents.fault(fault, path="/ok", times=None)
+    ok, words = call("test_connection")
+    assert not ok
+    assert "does not serve this API" in words
+

@@ -91,6 +91,31 @@ def test_what_makes_no_url_is_said_without_the_secrets_in_it(host, port, words):
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eastus.api.azureml.ms;0a1b-s3cret;group;project",
+        "https://eastus.api.AzureML.ms;0a1b-s3cret;group;project",
+        " eastus.api.azureml.ms;s3cret ",
+    ],
+)
+def test_an_old_connection_string_of_foundry_is_known(text):
+    with pytest.raises(ValueError, match=r"old Foundry connection string.*/api/projects/") as caught:
+        read_base_url(text, None, "")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["h.example;s3cret", "https://h.example;s3cret/v1", "h1,s3cret"])
+def test_what_no_host_is_called_is_refused(text):
+    with pytest.raises(ValueError, match="not an http or https URL") as caught:
+        read_base_url(text, None, "")
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_path_may_hold_a_semicolon():
+    assert read_base_url("https://h.example/v1;a=b", None, "") == "https://h.example/v1;a=b"
+
+
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?\.example", fullmatch=True)
 paths = st.lists(st.from_regex(r"[A-Za-z0-9_~-]{1,5}", fullmatch=True), max_size=3).map("/".join)
 ports = st.none() | st.integers(1, 65535)

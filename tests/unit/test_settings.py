@@ -147,6 +147,34 @@ def test_a_key_that_no_header_can_carry_is_refused_unseen(key):
     assert "sk" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        *("Bearer {}", "bearer {}", "BEARER   {}", "Bearer: {}", "Bearer:{}"),
+        *("Authorization: Bearer {}", "authorization:{}", "Authorization {}", "'Bearer {}'"),
+        *("x-api-key: {}", "X-API-Key:{}", "api-key: {}", "API-KEY {}", '"api-key": "{}"'),
+        *("api_key={}", "OPENAI_API_KEY={}", "Ocp-Apim-Api-Key: {}"),
+    ],
+)
+def test_a_key_that_was_pasted_with_what_carries_it_is_refused_unseen(carrier):
+    with pytest.raises(RunsConfigError, match="'Bearer' or 'x-api-key:'; paste only") as caught:
+        read(password=f" {carrier.format(KEY)}\n")
+    assert KEY not in json.dumps(caught.value.to_json())
+
+
+@pytest.mark.parametrize("key", ["Bearer", "bearer ", "Authorization:"])
+def test_a_carrier_without_a_key_is_refused(key):
+    with pytest.raises(RunsConfigError, match="paste only the key itself"):
+        read(password=key)
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-bearer-1", "bearer_1", "my-api-key", "api-key", "bearers", "my-api-key=", "k Bearer"]
+)
+def test_a_key_may_hold_such_words(key):
+    assert read(password=key).key == key
+
+
 def test_neither_the_key_nor_headers_nor_the_proxy_are_shown():
     shown = repr(read({"headers": {"x-a": "s3cret"}, "proxy": "http://u:s3cret@p"}))
     assert KEY not in shown
