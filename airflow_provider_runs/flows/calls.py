@@ -229,7 +229,7 @@ def _serves_runs(backend: Backend) -> Flow[bool]:
     else:
         return True
     landmark = backend.landmark()
-    if landmark is None or landmark == backend.probe():
+    if landmark is None or not backend.vague_404:
         return False
     try:
         yield from _perform(backend, lambda: _make_call(landmark, backend.read_landmark), None)

@@ -271,7 +271,7 @@ def test_a_missing_probe_is_no_missing_api(server, call):
     server.gateway = Gateway(probe_route=False)
     ok, words = call("test_connection")
     assert ok
-    assert "it serves runs. Whether the key is valid cannot be told" in words
+    assert "it serves runs. This test cannot tell whether the key is valid" in words
 
 
 @pytest.mark.parametrize("body", [b"<html>Airflow</html>", b'{"detail": "hello"}', b'"ok"'])

@@ -7,8 +7,11 @@ import time
 
 import pytest
 
+from airflow_provider_runs.backends import AssistantsBackend
 from airflow_provider_runs.testing import Fault, RunServer
+from airflow_provider_runs.transport.probe import probe_in_time
 from tests.moments import PATIENCE
+from tests.unit.backends import backend_of
 
 
 def test_a_good_connection(server, call):
@@ -78,11 +81,12 @@ def test_an_unusable_connection(call, connect):
     assert "http or https" in words
 
 
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize(
     ("proxy", "words"),
     [("socks://127.0.0.1:9", "Unknown scheme for proxy URL"), ("http://[::1", "Invalid")],
 )
-def test_an_exception_of_a_library_is_shown_as_itself(server, call, monkeypatch, proxy, words):
+def test_an_exception_of_a_library_is_shown_as_itself(call, monkeypatch, proxy, words):
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALL_PROXY", proxy)
@@ -90,6 +94,18 @@ def test_an_exception_of_a_library_is_shown_as_itself(server, call, monkeypatch,
     assert not ok
     assert words in shown
     assert "timed out" not in shown
+
+
+class Leaving(AssistantsBackend):
+    """A backend that ends its thread, as a panic of a library written in Rust does."""
+
+    def headers(self):
+        raise SystemExit("the key sk-x-0123 is too odd")
+
+
+def test_what_ends_the_thread_is_shown_as_itself_without_the_key():
+    ok, shown = probe_in_time(backend_of(Leaving, key="sk-x-0123"))
+    assert (ok, shown) == (False, "The test itself failed. SystemExit: the key *** is too odd")
 
 
 @pytest.fixture
@@ -102,7 +118,8 @@ def agents(monkeypatch):
         yield server
 
 
-def test_an_agent_server_that_names_no_run_is_known_by_its_health(agents, call):
+@pytest.mark.usefixtures("agents")
+def test_an_agent_server_that_names_no_run_is_known_by_its_health(call):
     ok, words = call("test_connection")
     assert ok, words
     assert "cannot tell whether the key is valid" in words
@@ -123,4 +140,3 @@ def test_another_health_proves_nothing(agents, call, fault):
     ok, words = call("test_connection")
     assert not ok
     assert "does not serve this API" in words
-

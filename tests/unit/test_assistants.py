@@ -206,6 +206,21 @@ def test_only_openais_own_hosts_are_gone(host, gone):
     assert backend(host=host).is_gone() is gone
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://me.services.ai.azure.com",
+        "me.services.ai.azure.com",
+        "https://me.services.ai.azure.com/api/projects",
+        "https://me.services.ai.azure.com/openai/v1",
+    ],
+)
+def test_a_foundry_host_without_a_project_is_refused(host):
+    with pytest.raises(RunsConfigError, match=r"Foundry resource without a project") as caught:
+        backend(host=host)
+    assert "https://me.services.ai.azure.com/api/projects/PROJECT" in caught.value.message
+
+
 def test_a_connection_type_finds_its_backend():
     assert backend_for("runs_assistants") is AssistantsBackend
     assert backend_for("openai") is None

@@ -100,7 +100,9 @@ def test_what_makes_no_url_is_said_without_the_secrets_in_it(host, port, words):
     ],
 )
 def test_an_old_connection_string_of_foundry_is_known(text):
-    with pytest.raises(ValueError, match=r"old Foundry connection string.*/api/projects/") as caught:
+    with pytest.raises(
+        ValueError, match=r"old Foundry connection string.*/api/projects/"
+    ) as caught:
         read_base_url(text, None, "")
     assert "s3cret" not in str(caught.value)
 

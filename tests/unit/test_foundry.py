@@ -61,6 +61,37 @@ def test_azure_openais_own_host_serves_no_runs_any_more():
     assert backend(host="https://resource.openai.azure.com").is_gone()
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://me.services.ai.azure.com",
+        "me.services.ai.azure.com",
+        "https://ME.Services.AI.Azure.com/api",
+        "https://me.services.ai.azure.com/api/projects/",
+        "https://me.services.ai.azure.com/demo",
+    ],
+)
+def test_a_resource_without_a_project_is_refused_with_what_mends_it(host):
+    with pytest.raises(RunsConfigError, match=r"Foundry resource without a project") as caught:
+        backend(host=host)
+    assert "https://me.services.ai.azure.com/api/projects/PROJECT" in caught.value.message
+    assert caught.value.conn_id == "c"
+
+
+@pytest.mark.parametrize(
+    "host", ["https://gateway.example", "http://127.0.0.1:8000", "https://ai.azure.com.example/x"]
+)
+def test_a_host_of_its_own_may_have_any_path(host):
+    assert backend(host=host).settings.base_url == host
+
+
+def test_an_old_connection_string_is_refused_with_what_takes_its_place():
+    with pytest.raises(RunsConfigError, match=r"old Foundry connection string") as caught:
+        backend(host="eastus.api.azureml.ms;0a1b-subscription;group;project")
+    assert "services.ai.azure.com/api/projects/PROJECT" in caught.value.message
+    assert "0a1b" not in caught.value.message
+
+
 def test_a_host_must_be_given():
     with pytest.raises(RunsConfigError, match=r"^Connection 'c' .*host"):
         backend(host=None)

@@ -34,6 +34,58 @@ def test_an_empty_host_is_openais_own():
 
 
 @pytest.mark.parametrize(
+    ("host", "mended"),
+    [
+        ("https://api.openai.com", "https://api.openai.com/v1"),
+        ("api.openai.com", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v11", "https://api.openai.com/v1"),
+        ("https://eu.api.openai.com", "https://eu.api.openai.com/v1"),
+        ("https://me.openai.azure.com", "https://me.openai.azure.com/openai/v1"),
+        ("https://ME.OpenAI.Azure.com:443/", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/openai", "https://me.openai.azure.com/openai/v1"),
+        ("https://me.openai.azure.com/v1", "https://me.openai.azure.com/openai/v1"),
+        (
+            "https://me.cognitiveservices.azure.com",
+            "https://me.cognitiveservices.azure.com/openai/v1",
+        ),
+        ("https://me.services.ai.azure.com", "https://me.services.ai.azure.com/openai/v1"),
+        (
+            "https://me.services.ai.azure.com/api/projects/p",
+            "https://me.services.ai.azure.com/api/projects/PROJECT/openai/v1",
+        ),
+    ],
+)
+def test_a_host_without_the_path_of_this_api_is_refused_with_what_mends_it(host, mended):
+    with pytest.raises(RunsConfigError, match=r"^Connection 'c' has .* host") as caught:
+        backend(host=host)
+    assert mended in caught.value.message
+    assert "sk-1" not in caught.value.message
+    assert backend(host=mended).settings.base_url == mended
+
+
+@pytest.mark.parametrize(
+    ("host", "extra"),
+    [
+        ("https://api.openai.com/v1", {}),
+        ("https://me.openai.azure.com/openai/v1/", {}),
+        ("https://me.openai.azure.com/openai", {"api_version": "2025-04-01-preview"}),
+        ("https://me.services.ai.azure.com/openai/v1", {}),
+        ("https://me.services.ai.azure.com/api/projects/p/openai/v1", {}),
+        ("https://me.services.ai.azure.com/api/projects/p/applications/a/protocols/openai", {}),
+        # Behind other names anything may be served anywhere.
+        ("https://gateway.example", {}),
+        ("https://openai.azure.com.example", {}),
+        ("https://notapi.openai.com.example", {}),
+        ("https://me.azure-api.net/llm", {}),
+        ("http://127.0.0.1:8000", {}),
+        ("http://localhost/openai.azure.com", {}),
+    ],
+)
+def test_a_host_that_may_be_right_is_taken(host, extra):
+    assert backend(extra, host=host).settings.base_url == host.rstrip("/")
+
+
+@pytest.mark.parametrize(
     ("call", "method", "path", "ref", "judged", "has_ids"),
     [
         (backend().get(REF), "GET", "/responses/resp_1", REF, set(), True),

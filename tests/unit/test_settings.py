@@ -169,7 +169,8 @@ def test_a_carrier_without_a_key_is_refused(key):
 
 
 @pytest.mark.parametrize(
-    "key", ["sk-bearer-1", "bearer_1", "my-api-key", "api-key", "bearers", "my-api-key=", "k Bearer"]
+    "key",
+    ["sk-bearer-1", "bearer_1", "my-api-key", "api-key", "bearers", "my-api-key=", "k Bearer"],
 )
 def test_a_key_may_hold_such_words(key):
     assert read(password=key).key == key
