@@ -176,12 +176,12 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
     words = refusal.words or _excerpt(answer)
     if 300 <= status < 400 and (moved := answer.headers.get("location")):
         words = f"it redirects to {moved}"
-    numbers = f"{status} {code}" if code and code != str(status) else f"{status}"
+    shown = f" [{code}]" if code and code != str(status) and code not in words else ""
     return _error(
         kind,
         backend,
         call,
-        f"{numbers}{f', {why}' if why else ''}: {words}",
+        f"{status}{f', {why}' if why else ''}: {words.rstrip('.')}{shown}",
         advice,
         answer=answer,
         status_code=status,
