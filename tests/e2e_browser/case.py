@@ -21,6 +21,7 @@ MASK = "***"
 #: Fields of which not every text will do.
 _GIVEN = {
     "authority": "https://login.example.test",
+    "final_statuses": "done=completed, aborted=cancelled",
     "console_url": "https://console.test/{run_id}",
     "headers": {"x-team": "data", "x-token": HEADER_TOKEN},
     "max_retries": 7,

@@ -20,8 +20,8 @@ def test_a_wrong_key_is_called_one(stored_direct: Case, connections: ConnectionL
     ok, words = connections.test(stored_direct.conn_id)
 
     assert not ok
-    assert stored_direct.host in words
-    assert ": 401" in words
+    assert words.startswith("401, the key was refused: ")
+    assert ", connection '" in words  # Airflow tests it under another name
     assert "Put a key that is allowed to do this into the connection's password." in words
     assert [secret for secret in SECRETS if secret in words] == []
 
@@ -37,7 +37,6 @@ def test_a_dead_host_is_called_one(stored_direct: Case, connections: ConnectionL
     ok, words = connections.test(stored_direct.conn_id)
 
     assert not ok
-    assert host in words
-    assert "The host cannot be reached: " in words
-    advice = "Check the connection's host, port, TLS and proxy settings, and that the server is up."
-    assert words.endswith(advice)
+    assert words.startswith("The host cannot be reached: ")
+    advice = f"Check that {host} is up, and the connection's host, port, TLS and proxy settings."
+    assert advice in words
