@@ -36,6 +36,11 @@ class Asks:
     :param wait: what to wait for, and how.
     """
 
+    __slots__ = (
+        *("_due_at", "_first_at", "_key_refused", "_no_call", "_pause", "_repeat_after"),
+        *("_unjudged", "_wait", "accepted_at", "count", "failure"),
+    )
+
     def __init__(self, wait: Wait) -> None:
         self._wait = wait
         self.count = wait.asks

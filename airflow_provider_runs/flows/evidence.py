@@ -36,6 +36,8 @@ class Evidence:
     A look that shows the run clears it.
     """
 
+    __slots__ = ("_count", "_since")
+
     def __init__(self) -> None:
         self._count = 0
         self._since = 0.0

@@ -86,13 +86,20 @@ def _look(progress: Progress, until: float) -> Flow[Run | Glimpse | None]:
     :raises RunsError: if it is no use to keep waiting.
     """
     run: Run | Glimpse | None = None
-    if progress.asks.due(progress.status):
+    if progress.wait.cancel and progress.asks.due(progress.status):
         run = yield from _ask(progress, until)
     if run is None:
         run = yield from _see(progress, until)
         if run is None:
             progress.asks.unseen()
-    if run and progress.asks.due(progress.status) and not progress.asks.count and not run.is_final:
+    asks = progress.asks
+    if (
+        run
+        and progress.wait.cancel
+        and not asks.count
+        and not run.is_final
+        and asks.due(run.status)
+    ):
         # A rollback, which had to wait for the first look.
         return (yield from _look(progress, until))
     return run

@@ -47,6 +47,11 @@ class Progress:
     :param log: gets a line when the run's status changes and when polling begins to fail.
     """
 
+    __slots__ = (  # there are thousands of them
+        *("asks", "backend", "doubts", "error", "failures", "log", "pauses", "poll_after"),
+        *("raw_status", "run", "said_at", "silent_since", "status", "wait"),
+    )
+
     def __init__(self, backend: Backend, wait: Wait, log: Log) -> None:
         self.backend = backend
         self.wait = wait
@@ -74,7 +79,7 @@ class Progress:
     @property
     def in_doubt(self) -> bool:
         """Whether the last answers may mean the end of the wait, but do not prove it yet."""
-        return any(self.doubts.values())
+        return bool(self.doubts)
 
     def remaining(self) -> Wait:
         """Return what remains of the wait."""
@@ -95,15 +100,16 @@ class Progress:
         else:
             self.poll_after = run.poll_after
         self.error, self.failures, self.silent_since = None, 0, None
-        self._trust()
+        if self.doubts:
+            self._trust()
         if run.status != before:
             self._tell_change(run, before)
-        self._judge_cancel(run)
+        if self.asks.count:
+            self._judge_cancel(run)
 
     def _trust(self) -> None:
-        if self.in_doubt:
-            self.log.info("%s can be read again", endings.name(self.wait))
-            self.pauses = self.wait.pauses()
+        self.log.info("%s can be read again", endings.name(self.wait))
+        self.pauses = self.wait.pauses()
         self.doubts.clear()
 
     def _tell_change(self, run: Run | Glimpse, before: RunStatus | None) -> None:
@@ -127,8 +133,6 @@ class Progress:
     def _judge_cancel(self, run: Run | Glimpse) -> None:
         """Judge the last request to cancel the run by what the run is after it."""
         asks = self.asks
-        if not asks.count:
-            return
         if asks.accepted_at is None and (run.is_final or run.status is RunStatus.CANCELLING):
             asks.accepted()  # whatever was answered, it is as if it had been accepted
         if run.is_final and asks.accepted_at is not None:
@@ -203,8 +207,8 @@ class Progress:
 
         The first one is logged.
         """
+        first = not self.doubts
         doubt = self.doubts[type(error), error.status_code]
-        first = not self.in_doubt
         if doubt.add(self._needed(error)):
             return True
         if first:
