@@ -7,9 +7,15 @@ import time
 
 import pytest
 
-from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, ResponsesBackend
+from airflow_provider_runs.backends import (
+    BACKENDS,
+    AssistantsBackend,
+    LangGraphBackend,
+    ResponsesBackend,
+)
 from airflow_provider_runs.errors import (
     CancelRefused,
+    RunFailed,
     RunNotFound,
     RunsAPIError,
     RunsAuthError,
@@ -229,6 +235,38 @@ def test_another_id_for_the_same_object_is_no_matter(kind, server, start, watch,
     ids = start()
     ended = cancel(ids)
     assert (ended["id"], ended["status"]) == (ids["run_id"], "cancelled")
+
+
+def test_a_run_that_asks_a_person_is_no_cancelled_one(kind, server, start, watch, call):
+    if kind is not LangGraphBackend:
+        return  # other APIs say so in the run itself
+    ids = start(RunScript(queued_for=0, runs_for=0.5, ends="requires_action"))
+    with pytest.raises(RunFailed, match="On this API a resume is a new run"):
+        watch(ids)
+    with pytest.raises(RunFailed, match="waits for a person"):
+        call("wait_for_run", *ids.values(), timeout=60, poll_interval=0.3)
+    asks = watch(ids, on_requires_action="succeed")
+    assert (asks["status"], asks["raw_status"]) == ("requires_action", "interrupted")
+    assert asks["required_action"]["interrupts"][0]["value"]
+    assert untouched(server)
+
+
+def test_busy_threads_that_cannot_all_be_listed_keep_no_other_from_being_swept(
+    kind, server, run_task, deferrable
+):
+    if kind is not LangGraphBackend:
+        return  # no other API lists busy threads
+    for _ in range(101):
+        server.create_run()
+    server.fault(Fault(), path="/threads/search")  # the first page
+    server.fault(Fault(status=400), path="/threads/search")
+    how = {"poll_interval": 0.3, "on_error": "warn", "deferrable": deferrable}
+    task = CleanupRunsOperator(task_id="clean", all_threads=True, max_concurrency=16, **how)
+    results = [line["result"] for line in run_task(task)]
+    assert (results.count("cancelled"), results.count("error")) == (100, 1)
+    server.fault(Fault(status=400), path="/threads/search")
+    with pytest.raises(RunsAPIError):  # nothing is known
+        run_task(task)
 
 
 def test_one_odd_record_hides_no_other_run(kind, server, start, run_task, call, deferrable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -15,8 +16,9 @@ from airflow_provider_runs.errors import (
     RunsTransportError,
     RunTimeout,
 )
+from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.hooks import RunsHook
-from airflow_provider_runs.models import Run
+from airflow_provider_runs.models import Run, RunRef
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
 from airflow_provider_runs.transport import clients
 
@@ -238,3 +240,66 @@ def test_an_async_block_keeps_one_client_for_its_calls(server):
         return client.is_closed
 
     assert asyncio.run(calls())
+
+
+# -- a key that is refused, and the connection looked up again
+
+
+@pytest.fixture
+def guarded(monkeypatch):
+    """A server that asks for a key, and a function that sets the connection's key."""
+    with RunServer(api_key="sk-the-right-one") as server:
+
+        def use(key):
+            text = server.connection(max_retries=0).replace("sk-the-right-one", key)
+            monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", text)
+
+        server.use_key = use
+        use("sk-an-old-one")
+        yield server
+
+
+def waits(hook, wait, driver):
+    """Follow a run with a hook that has read its connection already."""
+    if driver == "sync":
+        hook.backend()
+        return lambda: hook.follow(wait)
+
+    async def follow():
+        await hook.abackend()
+        return await hook.afollow(wait)
+
+    hook.backend()
+    return lambda: asyncio.run(follow())
+
+
+@pytest.fixture(params=["sync", "async"])
+def follow(request, guarded):
+    run = guarded.create_run(script=RunScript(queued_for=0, runs_for=0.5))
+    now = time.time()
+    wait = Wait(RunRef(run["id"], run["thread_id"]), now, now + 60, 0.3)
+    return waits(RunsHook(), wait, request.param)
+
+
+def test_a_new_key_in_the_connection_is_used_by_a_wait_that_goes_on(guarded, follow):
+    guarded.use_key("sk-the-right-one")  # the hook has read the old one
+    assert follow().status == "completed"
+    statuses = [request.status for request in guarded.requests]
+    assert statuses[0] == 401
+    assert set(statuses[1:]) == {200}
+
+
+def test_a_key_that_stays_as_it_was_is_refused(guarded, follow):
+    with pytest.raises(RunsAuthError):
+        follow()
+    assert len(guarded.requests) == 1
+
+
+def test_a_connection_that_cannot_be_read_again_is_used_as_it_was(
+    follow, guarded, monkeypatch, capfd
+):
+    monkeypatch.delenv("AIRFLOW_CONN_RUNS_DEFAULT")
+    with pytest.raises(RunsAuthError):
+        follow()
+    assert "The connection is used as it was read before" in "".join(capfd.readouterr())
+    assert len(guarded.requests) == 1
