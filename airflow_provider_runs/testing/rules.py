@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from airflow_provider_runs.testing.scripts import FINAL
 
 if TYPE_CHECKING:
     from airflow_provider_runs.testing.errors import ApiError
@@ -14,6 +16,9 @@ __all__ = ["Rules"]
 
 class Rules(ABC):
     """What an API's ids look like, how long it knows a run, and how it refuses a request."""
+
+    #: The statuses after which a run does not change any more, as scripts call them.
+    final: ClassVar[frozenset[str]] = FINAL
 
     @abstractmethod
     def new_id(self, kind: str) -> str:

@@ -32,6 +32,7 @@ class ScriptedRun:
     :param script: how it behaves.
     :param fields: what its creator may set.
     :param now: when it is created, in epoch seconds.
+    :param final: the statuses after which it does not change any more.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class ScriptedRun:
         script: RunScript,
         fields: JsonMapping,
         now: float,
+        final: frozenset[str] = FINAL,
     ) -> None:
         self.id = run_id
         self.thread_id = thread_id
         self._script = script
         self._fields = fields
-        self._phases = script.plan(now)
+        self._final = final
+        self._phases = script.plan(now, final)
         self._expires_at = script.expires_at(self._phases)
         function = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
         call_id = f"call_{secrets.token_hex(12)}"
@@ -66,7 +69,7 @@ class ScriptedRun:
         :raises ApiError: if its script refuses.
         """
         status = self.status(now)
-        if status in FINAL or status == "cancelling":
+        if status in self._final or status == "cancelling":
             return False
         if self._script.refuse_cancel is not None:
             raise ApiError(self._script.refuse_cancel, f"Cannot cancel run with status '{status}'.")
@@ -119,6 +122,7 @@ class ScriptedRun:
             expires_at=self._expires_at,
             last_error=self._last_error or why,
             tool_calls=self._tool_calls,
+            final=self._final,
         )
 
     def _reached(self, now: float) -> list[Phase]:

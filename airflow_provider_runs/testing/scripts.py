@@ -108,10 +108,11 @@ class RunScript:
             changes["timeline"] = None
         return replace(self, **changes)
 
-    def plan(self, created: float) -> list[Phase]:
+    def plan(self, created: float, final: frozenset[str] = FINAL) -> list[Phase]:
         """Return the phases of a run that nobody touches.
 
         :param created: when the run is created, in epoch seconds.
+        :param final: the statuses after which it does not change any more.
         """
         if self.timeline is not None:
             phases, at = [], created
@@ -122,7 +123,7 @@ class RunScript:
         started = created + self.queued_for
         ended = started + self.runs_for
         phases = [Phase(created, "queued"), Phase(started, "in_progress"), Phase(ended, self.ends)]
-        if self.ends == "requires_action":
+        if self.ends == "requires_action" and self.ends not in final:
             phases.append(Phase(max(ended, started + self.expires_after), "expired"))
         return phases
 

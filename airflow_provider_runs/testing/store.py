@@ -133,7 +133,9 @@ class Store:
             if script is None and self._queued:
                 self._queued.popleft()
             now = self._clock()
-            run = ScriptedRun(self._rules.new_id("run"), thread_id, chosen, fields, now)
+            run = ScriptedRun(
+                self._rules.new_id("run"), thread_id, chosen, fields, now, self._rules.final
+            )
             self._runs[run.id] = run
             if thread is not None:
                 thread.runs[run.id] = run

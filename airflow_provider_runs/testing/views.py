@@ -28,6 +28,7 @@ class RunView:
     :param expires_at: when it expires if it goes on waiting; ``None`` for never.
     :param last_error: why it failed; ``None`` if it did not.
     :param tool_calls: what it asks for while it is in ``requires_action``.
+    :param final: the statuses after which it does not change any more.
     """
 
     id: str
@@ -37,6 +38,7 @@ class RunView:
     expires_at: int | None
     last_error: JsonObject | None
     tool_calls: Sequence[JsonMapping]
+    final: frozenset[str] = FINAL
 
     @property
     def status(self) -> str:
@@ -46,7 +48,7 @@ class RunView:
     @property
     def is_active(self) -> bool:
         """Whether the run still blocks its thread."""
-        return self.status not in FINAL
+        return self.status not in self.final
 
     @property
     def created_at(self) -> float:

@@ -16,6 +16,7 @@ from airflow_provider_runs.testing.dialects.langgraph_json import (
 )
 from airflow_provider_runs.testing.endpoints import Endpoint
 from airflow_provider_runs.testing.errors import ApiError
+from airflow_provider_runs.testing.scripts import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,8 @@ _KWARGS = ("input", "command", "config", "context")
 class AgentServer(Dialect, abstract=True):
     """Has threads and runs with UUIDs, and asks for a key only if the server has one."""
 
+    #: A run that asks a person has ended: the answer begins another one.
+    final: ClassVar[frozenset[str]] = FINAL | {"requires_action"}
     invalid_status: ClassVar[int] = 422
     fields: ClassVar[JsonMapping] = {
         "assistant_id": "agent",

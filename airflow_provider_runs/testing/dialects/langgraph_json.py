@@ -51,12 +51,12 @@ def run_json(run: RunView) -> JsonObject:
 def thread_json(thread: ThreadView) -> JsonObject:
     """Return a thread, with the status that its runs give it."""
     newest = thread.runs[-1] if thread.runs else None
-    waits = newest is not None and newest.status == "requires_action"
-    if waits:
-        status = "interrupted"
-    elif thread.active_run is not None:
+    asks = _asking(thread)
+    if thread.active_run is not None:
         status = "busy"
-    elif thread.runs and word_of(thread.runs[-1]) in {"error", "timeout"}:
+    elif asks is not None:
+        status = "interrupted"
+    elif newest and word_of(newest) in {"error", "timeout"}:
         status = "error"
     else:
         status = "idle"
@@ -68,17 +68,31 @@ def thread_json(thread: ThreadView) -> JsonObject:
         "status": status,
         "config": {},
         "values": {},
-        "interrupts": {"task": [_interrupt(newest)]} if newest and waits else {},
-        "error": _reason(newest) if newest and word_of(newest) == "error" else None,
+        "interrupts": {"task": [_interrupt(asks)]} if asks else {},
+        "error": _reason(newest) if newest else None,
     }
+
+
+def _asking(thread: ThreadView) -> RunView | None:
+    """Return the run whose question to a person is still open.
+
+    One that is to resume it, and is under way or was cancelled, has not answered it.
+    """
+    resumes = {"queued", "in_progress", "cancelling", "cancelled"}
+    last = next((run for run in reversed(thread.runs) if run.status not in resumes), None)
+    return last if last and last.status == "requires_action" else None
 
 
 def _interrupt(run: RunView) -> JsonObject:
     return {"id": run.id, "value": list(run.tool_calls)}
 
 
-def _reason(run: RunView) -> JsonObject:
-    """Return why a run failed, as its thread says it: the run itself does not."""
+def _reason(run: RunView) -> JsonObject | None:
+    """Return why a run did not succeed, as its thread says it: the run itself does not."""
+    if run.status == "cancelled":
+        return {"error": "UserInterrupt", "message": "interrupt requested"}
+    if word_of(run) != "error":
+        return None
     error = run.last_error or {}
     return {"error": error.get("code"), "message": error.get("message")}
 
