@@ -34,7 +34,7 @@ from airflow_provider_runs.summary import SUMMARY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Glimpse", "Run", "RunRef", "RunStatus"]
+__all__ = ["Glimpse", "Run", "RunRef", "RunStatus", "epoch"]
 
 
 T = TypeVar("T")
@@ -47,8 +47,11 @@ def _keep_invalid(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         return value
 
 
-def _epoch(value: Any) -> Any:
-    """Return epoch seconds, also from the ISO 8601 text or the fraction that some servers send."""
+def epoch(value: Any) -> Any:
+    """Return epoch seconds, also from the ISO 8601 text or the fraction that some servers send.
+
+    :param value: a time as a server gives it; what is none is returned as it is.
+    """
     if isinstance(value, str) and "T" in value:
         try:
             moment = datetime.fromisoformat(value)
@@ -59,7 +62,7 @@ def _epoch(value: Any) -> Any:
 
 
 Lenient = Annotated[T | None, WrapValidator(_keep_invalid)]
-Epoch = Annotated[Lenient[int], BeforeValidator(_epoch)]
+Epoch = Annotated[Lenient[int], BeforeValidator(epoch)]
 
 
 class _Part(BaseModel):

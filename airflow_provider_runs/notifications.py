@@ -119,12 +119,13 @@ class CancelRunNotifier(BaseNotifier):
             return
         if self.run_id not in NO_ID:
             try:
-                await lazy.cancel_one(backend, str(self.run_id), self.thread_id, self.log)
+                await lazy.cancel_one(backend, self.run_id, self.thread_id, self.log)
             except lazy.RunsError as error:
                 self.log.warning("%s", error.message)
             return
+        thread_id: Any = self.thread_id  # whatever a template gave
         todo = lazy.Sweep(
-            [str(self.thread_id)],
+            [thread_id],
             statuses=self.statuses,
             metadata=self.metadata,
             max_concurrency=self.max_concurrency,

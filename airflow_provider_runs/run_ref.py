@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
-__all__ = ["RunRef", "canonical", "same_id"]
+__all__ = ["RunRef", "as_uuid", "canonical", "id_text", "same_id"]
+
+T = TypeVar("T")
+
+#: The spellings of a UUID. `uuid.UUID` takes more for one, such as 32 digits with underscores.
+_UUID = re.compile(
+    r"(?:urn:)?(?:uuid:)?\{?"
+    r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})"
+    r"\}?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def id_text(value: T) -> T | str:
+    """Return the text of an id that is a ``uuid.UUID`` or a whole number.
+
+    :param value: what should be an id; anything else is returned as it is.
+    """
+    return str(value) if type(value) is int or isinstance(value, UUID) else value
+
+
+def as_uuid(name: str) -> str | None:
+    """Return a UUID in its usual spelling; ``None`` for a text that is none.
+
+    :param name: an id, as a server or a user spells it.
+    """
+    digits = _UUID.fullmatch(name)
+    return "-".join(digits.groups()).lower() if digits else None
 
 
 def canonical(name: str) -> str:
@@ -13,12 +42,7 @@ def canonical(name: str) -> str:
 
     :param name: an id, as a server or a user spells it.
     """
-    if not 32 <= len(name) <= 45:  # from bare digits to "urn:uuid:" with dashes
-        return name
-    try:
-        return str(UUID(name))
-    except ValueError:
-        return name
+    return as_uuid(name) or name
 
 
 def same_id(one: str, other: str) -> bool:
@@ -43,9 +67,7 @@ class RunRef:
 
     def __post_init__(self) -> None:
         for name in ("run_id", "thread_id"):
-            value = getattr(self, name)
-            if type(value) is int or isinstance(value, UUID):
-                object.__setattr__(self, name, str(value))
+            object.__setattr__(self, name, id_text(getattr(self, name)))
 
     def __str__(self) -> str:
         thread = f" on thread {self.thread_id!r}" if self.thread_id not in _NONE else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["ACTIVE", "FINAL", "NO_ID", "USUAL_WORDS", "RunStatus"]
+__all__ = ["ACTIVE", "FINAL", "NO_ID", "USUAL_WORDS", "RunStatus", "same_spelling"]
 
 
 #: What an id is when its template had nothing to render.
@@ -91,5 +91,14 @@ USUAL_WORDS = {
     "errored": "failed",
     "failure": "failed",
     "timeout": "expired",
+    "timedout": "expired",
     "timed_out": "expired",
 }
+
+
+def same_spelling(word: str) -> str:
+    """Return a word for a status in the one spelling by which such words are compared.
+
+    :param word: the word, as a server or a user spells it.
+    """
+    return word.strip().lower().replace("-", "_").replace(" ", "_")

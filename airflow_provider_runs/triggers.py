@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_runs.run_ref import same_id
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import alook_up
 from airflow_provider_runs.tasks.last_seen import WATCHED_RUN
@@ -154,7 +155,7 @@ class RunStatusTrigger(BaseTrigger):
         if "deferred" not in states.get(ti.run_id, {}).values():
             return False
         watched = XCom.get_value(ti_key=ti, key=WATCHED_RUN)
-        return watched is None or bool(watched == self.wait.ref.run_id)
+        return watched is None or same_id(str(watched), self.wait.ref.run_id)
 
 
 class SweepTrigger(BaseTrigger):

@@ -17,8 +17,8 @@ from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 from airflow_provider_runs.plain_json import whole_text
-from airflow_provider_runs.run_ref import same_id
-from airflow_provider_runs.status import USUAL_WORDS
+from airflow_provider_runs.run_ref import id_text, same_id
+from airflow_provider_runs.status import FINAL, USUAL_WORDS, same_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ class Backend(ABC):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.options = settings.options
-        if problem := self.base_url_problem():
+        if problem := self.base_url_problem() or self._statuses_problem():
             raise unusable(settings.conn_id, problem)
 
     def base_url_problem(self) -> str | None:
@@ -262,14 +262,24 @@ class Backend(ABC):
         """
         known = self._known_statuses.get(word)
         if known is None:
-            spelled = word.strip().lower().replace("-", "_").replace(" ", "_")
-            known = self._known_statuses.get(spelled, word)
+            known = self._known_statuses.get(same_spelling(word), word)
         return RunStatus.of(known)
 
     @cached_property
     def _known_statuses(self) -> Mapping[str, str]:
         own = read_statuses(self.options.final_statuses or "")
         return {**USUAL_WORDS, **self.statuses, **own}
+
+    def _statuses_problem(self) -> str | None:
+        """Return what is wrong with the connection's own words for the end of a run."""
+        known = {**USUAL_WORDS, **self.statuses}
+        for word in read_statuses(self.options.final_statuses or ""):
+            if not RunStatus.of(known.get(word, FINAL[0])).is_final:
+                return (
+                    f"has a field 'final_statuses' with the word {word!r}, which this API has for "
+                    "runs that have not ended; take it out"
+                )
+        return None
 
     def read_run(self, body: object) -> Run:
         """Return the run in the body of an answer.
@@ -280,9 +290,9 @@ class Backend(ABC):
         fields = self.run_fields(body) if isinstance(body, dict) else None
         if fields is None:
             raise ValueError("it is not a run")
-        word = fields.get("status")
+        word, run_id = fields.get("status"), id_text(fields.get("id"))
         status = self.status_of(word) if isinstance(word, str) else word
-        return Run.model_validate({**fields, "status": status, "raw_status": word})
+        return Run.model_validate({**fields, "id": run_id, "status": status, "raw_status": word})
 
     def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields under the names that ``Run`` uses."""
@@ -324,7 +334,7 @@ class Backend(ABC):
         :raises ValueError: if there is no run in the body.
         """
         found = body if isinstance(body, dict) else {}
-        word, run_id = found.get("status"), found.get(self.id_field)
+        word, run_id = found.get("status"), id_text(found.get(self.id_field))
         if not isinstance(word, str) or not isinstance(run_id, str):
             missing = self.id_field if isinstance(word, str) else "status"
             raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
@@ -341,14 +351,25 @@ class Backend(ABC):
         :raises ValueError: if there is no list of runs.
         """
 
-    def read_threads(self, body: object, cursor: str | None) -> Page[str]:
-        """Return the page of thread ids in the body of an answer to ``busy_threads``.
+    def read_threads(self, body: object, cursor: str | None) -> Page[object]:
+        """Return the page of threads in the body of an answer to ``busy_threads``, unread.
 
         :param body: the decoded body.
         :param cursor: the cursor that the page was requested with.
         :raises ValueError: if there is no list of threads.
         """
         raise ValueError("this API cannot list threads")
+
+    def read_thread(self, body: object) -> str:
+        """Return the id of a thread.
+
+        :param body: an item of a list of threads.
+        :raises ValueError: if it is no thread.
+        """
+        found = id_text(body.get("thread_id")) if isinstance(body, dict) else None
+        if not isinstance(found, str) or not found:
+            raise ValueError("it is not a thread, as it has no 'thread_id'")
+        return whole_text(found)
 
     def is_gone(self) -> bool:
         """Return whether the host is known to no longer serve this API."""

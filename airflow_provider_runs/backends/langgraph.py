@@ -19,10 +19,10 @@ from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLBACK, Call, Page
 from airflow_provider_runs.connections.fields import ConnectionOptions
 from airflow_provider_runs.connections.forms import ConnectionForm
-from airflow_provider_runs.models import LastError, RequiredAction
-from airflow_provider_runs.plain_json import plain_json
-from airflow_provider_runs.run_ref import RunRef, canonical, same_id
-from airflow_provider_runs.status import NO_ID, RunStatus
+from airflow_provider_runs.models import LastError, RequiredAction, epoch
+from airflow_provider_runs.plain_json import plain_json, whole_text
+from airflow_provider_runs.run_ref import RunRef, as_uuid, canonical, same_id
+from airflow_provider_runs.status import NO_ID, RunStatus, same_spelling
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends.wire import Answer, Exchange
@@ -43,7 +43,7 @@ _STATUSES = MappingProxyType(
     }
 )
 #: The field of ``Run`` for the time at which it ended; this API has only ``updated_at``.
-_ENDED_AT = {"success": "completed_at", "error": "failed_at", "interrupted": "cancelled_at"}
+_ENDED_AT = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
 _ACTIONS = ("interrupt", ROLLBACK)
 #: The statuses in which a run may have stopped for a person: servers differ.
 _MAY_WAIT = frozenset({"interrupted", "success"})
@@ -170,8 +170,9 @@ class LangGraphBackend(Backend):
         """
         run = {name: value for name, value in body.items() if name not in {"run_id", "kwargs"}}
         word = body.get("status")
-        if isinstance(word, str) and word in _ENDED_AT:
-            run[_ENDED_AT[word]] = body.get("updated_at")
+        ended_at = _ENDED_AT.get(self.status_of(word)) if isinstance(word, str) else None
+        if ended_at:
+            run[ended_at] = body.get("updated_at")
         return {**run, "id": body.get("run_id")}
 
     def read_cancel(self, answer: Answer, ref: RunRef) -> None:
@@ -190,38 +191,48 @@ class LangGraphBackend(Backend):
         runs = _read_array(body)
         return Page(runs, _next_cursor(len(runs), cursor, limit))
 
-    def read_threads(self, body: object, cursor: str | None) -> Page[str]:
+    def read_threads(self, body: object, cursor: str | None) -> Page[object]:
         """Read an array of threads. After a full page there may be another."""
-        items = _read_array(body)
-        found = (item.get("thread_id") for item in items if isinstance(item, dict))
-        threads = [name for name in found if isinstance(name, str) and name]
-        return Page(threads, _next_cursor(len(items), cursor, PAGE_SIZE))
+        return self.read_page(body, cursor)
 
     def settle(self, ref: RunRef, run: Run, asked: bool) -> Exchange[Run]:
         """Ask the thread how its run ended: the run itself holds neither a reason nor a question.
 
         A failed run gets the thread's error. A run that stopped for an interrupt of its graph waits
         for a person: it is ``requires_action``, with the interrupts that are pending. That is not
-        asked where the run was to be cancelled, nor believed if a later run was there.
+        asked where the run was to be cancelled. What the thread says is that of its last run, so
+        it is not believed if a later one was there.
         """
-        waits = run.raw_status in _MAY_WAIT and not asked
-        if not waits and run.status is not RunStatus.FAILED:
+        failed = run.status is RunStatus.FAILED
+        waits = same_spelling(run.raw_status) in _MAY_WAIT and not asked
+        if not failed and not waits:
             return run
         thread = (yield Call(f"get the thread of {ref}", "GET", self._thread_path(ref), ref)).body()
         if not isinstance(thread, dict):
             raise ValueError("it is not a thread")  # noqa: TRY004 - the content is wrong, not a type
-        if run.status is RunStatus.FAILED:
+        if failed:
             reason = _reason(thread.get("error"))
-            return run.model_copy(update={"last_error": reason}) if reason else run
+            if not reason or (_was_used_after(thread, run) and not (yield from self._is_last(ref))):
+                return run
+            return run.model_copy(update={"last_error": reason})
         pending = _interrupts(thread.get("interrupts"))
-        if thread.get("status") != "interrupted" or not pending:
+        # A thread that has an error, too, holds the question of an earlier run, and this one was
+        # cancelled by somebody else.
+        if not pending or thread.get("status") != "interrupted" or thread.get("error"):
             return run
-        newest = _read_array((yield self.list_runs(str(ref.thread_id), None, 1)).body())
-        if not newest or not same_id(str(newest[0].get(self.id_field)), ref.run_id):
+        if not (yield from self._is_last(ref)):
             return run
-        question = RequiredAction.model_validate({"type": "interrupt", "interrupts": pending})
+        question = RequiredAction.model_validate(
+            {"type": "interrupt", "interrupts": plain_json(pending)}
+        )
         changes = {"status": RunStatus.REQUIRES_ACTION, "required_action": question}
         return run.model_copy(update=changes)
+
+    def _is_last(self, ref: RunRef) -> Exchange[bool]:
+        """Return whether a run is the last one of its thread."""
+        newest = _read_array((yield self.list_runs(str(ref.thread_id), None, 1)).body())
+        first = newest[0] if newest and isinstance(newest[0], dict) else {}
+        return same_id(str(first.get(self.id_field)), ref.run_id)
 
     def _thread_path(self, ref: RunRef) -> str:
         if ref.thread_id in NO_ID:
@@ -238,26 +249,31 @@ class LangGraphBackend(Backend):
         return self._segment("thread_id", own, ref)
 
     def _path(self, ref: RunRef) -> str:
-        run_id = self._segment("run_id", ref.run_id, ref)
-        try:
-            run_id = str(UUID(ref.run_id))
-        except ValueError:
+        self._segment("run_id", ref.run_id, ref)
+        run_id = as_uuid(ref.run_id)
+        if run_id is None:
             raise self._config_error(
                 f"run_id {ref.run_id!r} is not a UUID, as the ids of this API's runs are: check "
                 "the task that provides it",
                 ref,
-            ) from None
+            )
         return f"{self._thread_path(ref)}/runs/{run_id}"
 
 
 def _reason(error: object) -> LastError | None:
     """Return a thread's error as that of a run; ``None`` if there is none."""
     if isinstance(error, str) and error:
-        return LastError(message=error)
+        return LastError(message=whole_text(error))
     if not isinstance(error, dict) or not error:
         return None
     said = {"code": error.get("error") or error.get("type"), "message": error.get("message")}
     return LastError.model_validate(plain_json(said))
+
+
+def _was_used_after(thread: JsonObject, run: Run) -> bool:
+    """Return whether something has happened on a thread after a run of it had failed."""
+    changed, failed = epoch(thread.get("updated_at")), run.failed_at
+    return isinstance(changed, int) and isinstance(failed, int) and changed > failed
 
 
 def _interrupts(found: object) -> list[Any]:

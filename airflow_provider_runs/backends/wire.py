@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
-from uuid import UUID
 
 from pydantic_core import from_json
+
+from airflow_provider_runs.run_ref import id_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,13 +157,11 @@ def segment(name: str, value: object) -> str:
     :raises ValueError: if it is empty, is of another type than text, a whole number or a UUID, or
         would lead to another path.
     """
-    if type(value) is int or isinstance(value, UUID):
-        value = str(value)
+    value = id_text(value)
     if value is not None and not isinstance(value, str):
+        # The value itself may be a whole run, which is nothing for a log.
         kind = type(value).__name__
-        raise ValueError(
-            f"{name} is a {kind} ({value!r:.80}), not an id: check the task that should provide it"
-        )
+        raise ValueError(f"{name} is a {kind}, not an id: check the task that should provide it")
     if value is None or not value.strip():
         raise ValueError(f"{name} is empty ({value!r}): check the task that should provide it")
     if value == "None":

@@ -16,7 +16,7 @@ import httpx
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from airflow_provider_runs.status import FINAL
+from airflow_provider_runs.status import FINAL, same_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,16 +124,31 @@ _Proxy = Annotated[Text, AfterValidator(_url_check(*_HTTP, "socks5", "socks5h"))
 
 
 def read_statuses(text: str) -> dict[str, str]:
-    """Return the statuses that words of a server's own mean.
+    """Return the statuses that words of a server's own mean, by their comparable spelling.
 
-    :param text: pairs of a word and a final status, such as ``done=completed, aborted=cancelled``.
+    :param text: pairs of a word and a final status, such as ``done=completed, aborted=cancelled``,
+        or a JSON object with the statuses by their words.
     :raises ValueError: if it is something else.
     """
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    words = {word.strip().lower(): status.strip().lower() for word, _, status in pairs}
-    if not all(word and status in FINAL for word, status in words.items()):
-        raise ValueError(f"each word must mean one of {', '.join(FINAL)}")
-    return {**words, **{word.strip(): status.strip().lower() for word, _, status in pairs}}
+    found: dict[str, str] = {}
+    for word, status in _pairs(text):
+        name, meaning = same_spelling(word), same_spelling(status)
+        if not name or meaning not in FINAL:
+            raise ValueError(f"each word must mean one of {', '.join(FINAL)}")
+        if found.setdefault(name, meaning) != meaning:
+            raise ValueError(f"{name!r} means two of them")
+    return found
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    if not text.lstrip().startswith("{"):
+        split = [pair.rpartition("=") for pair in text.split(",") if pair.strip()]
+        return [(word, status) for word, _, status in split]
+    try:
+        words = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("this is not a JSON object: check its quotes") from None
+    return [(word, str(status)) for word, status in words.items()]
 
 
 def _check_statuses(text: str | None) -> str | None:
@@ -149,13 +164,14 @@ def _check_statuses(text: str | None) -> str | None:
     return text
 
 
-def _join_statuses(value: object) -> object:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{word}={status}" for word, status in value.items())
-    return value
+def _encode(value: object) -> object:
+    return json.dumps(dict(value)) if isinstance(value, Mapping) else value
 
 
-_Statuses = Annotated[Text, AfterValidator(_check_statuses), BeforeValidator(_join_statuses)]
+# Not `Text`: a word comes in a body, so it need not fit into a header.
+_Statuses = Annotated[
+    str | None, Takes("text"), AfterValidator(_check_statuses), BeforeValidator(_encode)
+]
 
 
 class ConnectionOptions(BaseModel):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import httpx
 
@@ -16,6 +16,8 @@ from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, R
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run
+from airflow_provider_runs.plain_json import whole_text
+from airflow_provider_runs.run_ref import id_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
+    "Skipped",
     "ask_to_cancel",
     "backoff",
     "busy_threads",
@@ -43,6 +46,8 @@ log = logging.getLogger(__name__)
 #: Upper bound of the jittered backoff before the first retry, and its maximum, both in seconds.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
+#: Characters of an id that are kept where its record cannot be read.
+MAX_ID = 200
 
 
 def get_run(
@@ -75,22 +80,23 @@ def list_runs(
     thread_id: str,
     *,
     deadline: float | None = None,
-    skipped: Callable[[object, ValueError], None] | None = None,
+    skipped: Callable[[Skipped], None] | None = None,
 ) -> Iterator[Flow[list[Run]]]:
     """Yield a flow for each page of a thread's runs. Drive each one before you take the next.
 
-    A record that cannot be read is skipped.
+    A record that cannot be read is skipped, and a line is logged for its page.
 
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :param skipped: gets each record that is skipped, and why; by default a line is logged.
+    :param skipped: gets each record that is skipped, too.
     :raises RunsError: from a flow, if there is no usable answer.
     """
+    thread_id = id_text(thread_id)
     listed: set[str] = set()
-    skip = skipped or partial(_log_skipped, thread_id)
 
     def read(body: object, cursor: str | None) -> Page[Run]:
         page = backend.read_page(body, cursor)
-        runs = _readable(page.items, backend.read_run, skip)
+        runs, odd = _readable(page.items, backend.read_run, backend.id_field)
+        _tell(odd, page, f"in the runs of thread {thread_id!r}", skipped)
         # If a server counts from the newest run, one that starts meanwhile shifts the pages.
         fresh = [run for run in runs if run.id not in listed]
         listed.update(run.id for run in fresh)
@@ -111,10 +117,12 @@ def glimpse_runs(
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
     :raises RunsError: from a flow, if there is no usable answer.
     """
+    thread_id = id_text(thread_id)
 
     def read(body: object, cursor: str | None) -> Page[Glimpse]:
         page = backend.read_page(body, cursor, limit)
-        return Page(_readable(page.items, backend.glimpse, _ignore), page.cursor)
+        runs, _ = _readable(page.items, backend.glimpse, backend.id_field)
+        return Page(runs, page.cursor)
 
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor, limit)
@@ -122,39 +130,70 @@ def glimpse_runs(
     return map(_measure_poll, _pages(backend, call, read, deadline))
 
 
-def busy_threads(backend: Backend, *, deadline: float | None = None) -> Iterator[Flow[list[str]]]:
+def busy_threads(
+    backend: Backend,
+    *,
+    deadline: float | None = None,
+    skipped: Callable[[Skipped], None] | None = None,
+) -> Iterator[Flow[list[str]]]:
     """Yield a flow for each page of the threads that have active runs, as ``list_runs`` does.
 
     :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
+    :param skipped: gets each record that is skipped, too.
     :raises RunsConfigError: from a flow, if the API cannot list threads.
     :raises RunsError: from a flow, if there is no usable answer.
     """
-    return _pages(backend, backend.busy_threads, backend.read_threads, deadline)
+
+    def read(body: object, cursor: str | None) -> Page[str]:
+        page = backend.read_threads(body, cursor)
+        threads, odd = _readable(page.items, backend.read_thread, "thread_id")
+        _tell(odd, page, "in the list of busy threads", skipped)
+        return Page(threads, page.cursor)
+
+    return _pages(backend, backend.busy_threads, read, deadline)
+
+
+class Skipped(NamedTuple):
+    """A record of a list that cannot be read.
+
+    :param id: its id, if it has one.
+    :param why: what it does not have, or what else is wrong with it.
+    """
+
+    id: str | None
+    why: str
 
 
 def _readable(
-    items: list[object], read: Callable[[object], T], skip: Callable[[object, ValueError], None]
-) -> list[T]:
-    """Return the items that can be read: one odd record must not hide the others."""
-    good = []
+    items: list[object], read: Callable[[object], T], id_field: str
+) -> tuple[list[T], list[Skipped]]:
+    """Return the items that can be read, and the others: one must not hide the rest."""
+    good: list[T] = []
+    odd: list[Skipped] = []
     for item in items:
         try:
             good.append(read(item))
         except ValueError as error:
-            skip(item, error)
-    return good
+            name = id_text(item.get(id_field)) if isinstance(item, dict) else None
+            shown = whole_text(name)[:MAX_ID] if isinstance(name, str) and name else None
+            odd.append(Skipped(shown, failures.expectation(error)))
+    return good, odd
 
 
-def _log_skipped(thread_id: str, item: object, error: ValueError) -> None:
-    name = item.get("id", item.get("run_id")) if isinstance(item, dict) else None
+def _tell(
+    odd: list[Skipped], page: Page[object], where: str, skipped: Callable[[Skipped], None] | None
+) -> None:
+    """Log once that records of a page cannot be read."""
+    if not odd:
+        return
+    first = odd[0]
     log.warning(
-        "A record in the runs of thread %r cannot be read, and is skipped: %s (id %r)",
-        *(thread_id, failures.expectation(error), name),
+        "%d of %d records %s cannot be read, and are skipped. The first: %s (id %r)",
+        *(len(odd), len(page.items), where, first.why, first.id),
     )
-
-
-def _ignore(_item: object, _error: ValueError) -> None:
-    pass
+    if skipped:
+        for each in odd:
+            skipped(each)
 
 
 def _pages(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.errors import CancelRefused, RunTimeout
+from airflow_provider_runs.run_ref import id_text
 from airflow_provider_runs.status import ACTIVE
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import look_up
@@ -121,11 +122,18 @@ class CleanupRunsOperator(BaseOperator):
         return self._conclude(lazy.SweepEvent.read(event))
 
     def _todo(self) -> Sweep:
-        threads = [self.thread_ids] if isinstance(self.thread_ids, str) else self.thread_ids
+        threads: Any = id_text(self.thread_ids)
         if threads is None and not self.all_threads:
             raise ValueError("thread_ids is None: check the task that should provide it")
+        if isinstance(threads, (bool, float, dict)):
+            raise ValueError(  # noqa: TRY004 - as the other parameters do
+                f"thread_ids is a {type(threads).__name__}, not a list of ids: check the task that "
+                "should provide it"
+            )
+        if isinstance(threads, str):
+            threads = [threads]
         return lazy.Sweep(
-            None if threads is None else list(dict.fromkeys(threads)),
+            None if threads is None else list(threads),
             statuses=self.statuses,
             metadata=self.metadata,
             older_than=self.older_than,

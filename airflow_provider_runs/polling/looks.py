@@ -163,7 +163,10 @@ class Looks:
             *followers,
             *(follower for follower in group.followers if follower.may_look(now)),
         }
-        if now < self._lists_from or len({follower.wait.ref.run_id for follower in sharing}) < 2:
+        if (
+            now < self._lists_from
+            or len({canonical(follower.wait.ref.run_id) for follower in sharing}) < 2
+        ):
             return
         try:
             runs = await self._list(followers, len(sharing))

@@ -17,13 +17,13 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.flows.calls import busy_threads, list_runs
+from airflow_provider_runs.flows.calls import Skipped, busy_threads, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
-from airflow_provider_runs.flows.failures import expectation
 from airflow_provider_runs.flows.wait import MISSING_GRACE, Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling.poller import Poller
 from airflow_provider_runs.polling.report import Result, Swept
+from airflow_provider_runs.run_ref import canonical, id_text
 from airflow_provider_runs.status import ACTIVE, RunStatus
 from airflow_provider_runs.transport.clients import shared_client
 from airflow_provider_runs.transport.drivers import adrive
@@ -64,6 +64,14 @@ class Sweep:
     poll_interval: float = 5.0
     dry_run: bool = False
     missing_grace: float = MISSING_GRACE
+
+    def __post_init__(self) -> None:
+        if self.thread_ids is not None:
+            # In two spellings a thread is still one, and each of its runs is cancelled once.
+            names: dict[str, str] = {}
+            for name in self.thread_ids:
+                names.setdefault(_key(name), id_text(name))
+            object.__setattr__(self, "thread_ids", list(names.values()))
 
     def to_json(self) -> JsonObject:
         """Return the sweep as plain JSON: the keyword arguments of ``Sweep``."""
@@ -136,14 +144,19 @@ class _Sweeper:
         """
         names: dict[str, None] = {}
         lines: list[Swept] = []
-        for page in busy_threads(self.backend, deadline=self.todo.deadline):
+
+        def skipped(record: Skipped) -> None:
+            lines.append(_unlisted("(unknown thread)", _unreadable(record)))
+
+        pages = busy_threads(self.backend, deadline=self.todo.deadline, skipped=skipped)
+        for page in pages:
             try:
                 names.update(dict.fromkeys(await adrive(page, self.http, self.slots)))
             except RunsError as error:
                 if not names:
                     raise
                 self.log.warning("Could not list all busy threads. %s", error.message)
-                lines = [_unlisted("(further threads)", error.message)]
+                lines.append(_unlisted("(further threads)", error.message))
                 break
         self.log.info("%d threads have active runs", len(names))
         return list(names), lines
@@ -153,12 +166,9 @@ class _Sweeper:
         runs: list[Run] = []
         lines: list[Swept] = []
 
-        def skipped(item: object, error: ValueError) -> None:
-            words = f"A record in the list of runs cannot be read: {expectation(error)}."
-            name = item.get(self.backend.id_field) if isinstance(item, dict) else None
-            self.log.warning("%s Thread %r, run %r", words, thread_id, name)
-            line = _unlisted(thread_id, words)
-            lines.append(replace(line, run_id=name) if isinstance(name, str) else line)
+        def skipped(record: Skipped) -> None:
+            line = _unlisted(thread_id, _unreadable(record))
+            lines.append(replace(line, run_id=record.id))
 
         pages = list_runs(self.backend, thread_id, deadline=self.todo.deadline, skipped=skipped)
         try:
@@ -217,9 +227,19 @@ class _Sweeper:
         return await self.poller.follow(wait, _Silent())
 
 
+def _key(thread_id: object) -> str:
+    """Return what is the same for all spellings of a thread's id."""
+    name = id_text(thread_id)
+    return canonical(name) if isinstance(name, str) else repr(name)
+
+
 def _unlisted(thread_id: str, error: str) -> Swept:
     """Return the line for what could not be listed or read, and may be running."""
     return Swept(str(thread_id), None, None, None, None, Result.ERROR, error)
+
+
+def _unreadable(record: Skipped) -> str:
+    return f"A record of the list cannot be read: {record.why}."
 
 
 class _Silent:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_runs.run_ref import same_id
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -35,7 +37,7 @@ def last_status(context: Context, run_id: str) -> str | None:
     except Exception:  # for whatever reason the store fails
         log.debug("Could not read the last status of run %r", run_id, exc_info=True)
         return None
-    if not isinstance(seen, dict) or seen.get("run_id") != str(run_id):
+    if not isinstance(seen, dict) or not same_id(str(seen.get("run_id")), str(run_id)):
         return None  # it waited for another run before it was cleared
     return str(seen["status"])
 

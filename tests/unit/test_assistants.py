@@ -227,7 +227,8 @@ def test_a_connection_type_finds_its_backend():
 
 
 @pytest.mark.parametrize(
-    "body", [None, [], "x", 5, {}, {"id": "a"}, {"id": 1, "status": "queued"}, {"status": "queued"}]
+    "body",
+    [None, [], "x", 5, {}, {"id": "a"}, {"id": 1.5, "status": "queued"}, {"status": "queued"}],
 )
 def test_what_is_no_run_gives_no_glimpse(body):
     with pytest.raises(ValueError, match="not a run"):

@@ -8,8 +8,11 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
+from airflow_provider_runs.backends import BACKENDS, LangGraphBackend, ResponsesBackend
+from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import (
     CancelRefused,
@@ -24,6 +27,7 @@ from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
+from tests.unit.backends import backend_of
 
 NOW = 1_800_000_000.0
 LOG = logging.getLogger("runs.test")
@@ -356,8 +360,11 @@ def test_one_odd_record_hides_no_other(player, backend, answer, caplog):
     with caplog.at_level(logging.WARNING):
         runs = player.run(page, answer(200, body))
     assert [run.id for run in runs] == ["run_1", "run_4"]
-    assert len(caplog.records) == len(ODD)
-    assert "is skipped: it is not a run" in caplog.text
+    (line,) = caplog.messages
+    assert line == (
+        "5 of 7 records in the runs of thread 'thread_1' cannot be read, and are skipped. "
+        "The first: it is not a run (id None)"
+    )
     seen = player.run(next(iter(glimpse_runs(backend, "thread_1", 20))), answer(200, body))
     assert [run.id for run in seen] == ["run_1", "run_4"]
 
@@ -368,3 +375,52 @@ def test_the_next_page_is_asked_for_by_the_last_id_that_is_known(player, backend
     for _ in range(2):
         player.run(next(pages), answer(200, body))
     assert player.requests[1].url.params["after"] == "run_1"
+
+
+def test_an_odd_record_is_handed_on_with_its_id_and_what_is_wrong_with_it(player, backend, answer):
+    long = "run_\ud83d" + "x" * 10_000
+    body = {"data": [{"id": long, "status": None}, {"id": 7}, {"status": "queued"}]}
+    found = []
+    (page,) = list_runs(backend, "thread_1", skipped=found.append)
+    assert player.run(page, answer(200, body)) == []
+    assert [record.id for record in found] == [f"run_?{'x' * 195}", "7", None]
+    assert "status" in found[0].why
+
+
+def test_odd_threads_are_skipped_and_handed_on(player, langgraph, answer, caplog):
+    found = []
+    (page,) = busy_threads(langgraph, skipped=found.append)
+    body = [{"thread_id": "t"}, None, {"status": "busy"}, {"thread_id": 5}]
+    assert player.run(page, answer(200, body)) == ["t", "5"]
+    assert [record.why for record in found] == ["it is not a thread, as it has no 'thread_id'"] * 2
+    assert "2 of 4 records in the list of busy threads cannot be read" in caplog.text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text(), parts, max_size=3),
+    max_leaves=8,
+)
+RECORDS = (
+    st.dictionaries(
+        st.sampled_from(
+            ["id", "run_id", "status", "created_at", "updated_at", "usage", "metadata"]
+        ),
+        JSON,
+    )
+    | JSON
+)
+
+
+@pytest.mark.parametrize("kind", [each for each in BACKENDS if each is not ResponsesBackend])
+@given(records=st.lists(RECORDS, max_size=8), place=st.integers(0, 8))
+def test_no_record_whatever_it_is_hides_a_good_one(kind, records, place):
+    backend = backend_of(kind)
+    records[place:place] = [{backend.id_field: "the good one", "status": "queued"}]
+    body = records if kind is LangGraphBackend else {"data": records, "has_more": False}
+    content = json.dumps(body).encode()
+    for flow in (next(list_runs(backend, "t")), next(glimpse_runs(backend, "t", 100))):
+        next(flow)
+        with pytest.raises(StopIteration) as end:
+            flow.send(Answer(200, httpx.Headers(), content))
+        assert "the good one" in {run.id for run in end.value.value}

@@ -163,7 +163,9 @@ def test_there_is_no_usual_host():
         ("error", "failed", "failed_at"),
         ("timeout", "expired", None),
         ("interrupted", "cancelled", "cancelled_at"),
-        ("cancelled", "cancelled", None),
+        ("cancelled", "cancelled", "cancelled_at"),
+        ("SUCCESS", "completed", "completed_at"),
+        ("Canceled", "cancelled", "cancelled_at"),
         ("dreaming", "dreaming", None),
     ],
 )
@@ -222,7 +224,7 @@ def test_pages_go_on_until_one_is_not_full(count, cursor, following):
     page = backend().read_page([BODY] * count, cursor)
     assert (len(page.items), page.cursor) == (count, following)
     page = backend().read_threads([{"thread_id": THREAD}] * count, cursor)
-    assert (page.items, page.cursor) == ([THREAD] * count, following)
+    assert (len(page.items), page.cursor) == (count, following)
 
 
 @pytest.mark.parametrize("body", [None, {}, {"data": []}, "x", 5])
@@ -232,16 +234,23 @@ def test_what_is_no_page_is_a_value_error(body):
             read(body, None)
 
 
-def test_odd_threads_are_left_out_and_count_for_the_page():
-    items = [{"thread_id": THREAD}, None, {}, {"thread_id": 5}, "x"]
-    page = backend().read_threads([*items, *[{"thread_id": "t"}] * 95], None)
-    assert page.items == [THREAD, *["t"] * 95]
-    assert page.cursor == "100"
+@pytest.mark.parametrize(
+    ("given", "name"), [(THREAD, THREAD), ("t", "t"), (5, "5"), ("cut \ud83d", "cut ?")]
+)
+def test_a_thread_has_an_id(given, name):
+    assert backend().read_thread({"thread_id": given}) == name
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"thread_id": ""}, {"thread_id": None}, "x"])
+def test_what_is_no_thread_is_a_value_error(body):
+    with pytest.raises(ValueError, match="not a thread, as it has no 'thread_id'"):
+        backend().read_thread(body)
 
 
 # -- how a run ended -------------------------------------------------------------------------------
 
-SEEN = {"run_id": RUN, "thread_id": THREAD}
+SEEN = {"run_id": RUN, "thread_id": THREAD, "updated_at": ENDED}
+LATER = "2026-11-22T10:01:05+00:00"
 
 
 @pytest.fixture
@@ -264,10 +273,12 @@ def settled(player, answer):
         ({"error": "ValueError", "message": "boom"}, "ValueError", "boom"),
         ({"type": "ValueError", "message": "boom"}, "ValueError", "boom"),
         ("ValueError('boom')", None, "ValueError('boom')"),
+        ("cut \ud83d", None, "cut ?"),
     ],
 )
 def test_why_a_run_failed_is_asked_of_its_thread(player, settled, error, code, message):
     run = settled("error", {"thread_id": THREAD, "status": "error", "error": error})
+    json.dumps(run.to_json(), ensure_ascii=False).encode()  # as the triggerer does
     assert (run.status, run.last_error.code, run.last_error.message) == ("failed", code, message)
     assert [request.url.path for request in player.requests] == [f"/threads/{THREAD}"]
 
@@ -278,10 +289,30 @@ def test_a_reason_that_cannot_be_had_leaves_the_run_as_it_is(settled, thread):
     assert (run.status, run.last_error) == ("failed", None)
 
 
+FAILURE = {"status": "error", "error": {"error": "ValueError", "message": "boom"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "newest", "calls", "reason"),
+    [
+        (ENDED, THREAD, 1, "boom"),  # the run was the last to touch it: nobody else is asked
+        (LATER, None, 2, "boom"),  # the thread was changed, but by no run
+        (LATER, THREAD, 2, None),  # it is the reason of a later run
+        (None, THREAD, 1, "boom"),
+    ],
+)
+def test_the_reason_of_a_later_run_is_not_taken_for_its_own(
+    player, settled, changed, newest, calls, reason
+):
+    run = settled("error", {**FAILURE, "updated_at": changed}, newest)
+    assert (run.last_error.message if run.last_error else None) == reason
+    assert len(player.requests) == calls
+
+
 WAITING = {"status": "interrupted", "interrupts": {"task": [{"value": "May I?", "id": "i"}]}}
 
 
-@pytest.mark.parametrize("word", ["interrupted", "success"])
+@pytest.mark.parametrize("word", ["interrupted", "success", "Interrupted"])
 def test_a_run_that_stopped_for_a_person_requires_action(player, settled, word):
     run = settled(word, WAITING)
     assert (run.status, run.raw_status) == ("requires_action", word)
@@ -297,6 +328,8 @@ def test_a_run_that_stopped_for_a_person_requires_action(player, settled, word):
         ({"status": "interrupted", "interrupts": {"task": []}}, None),
         ({"status": "busy", "interrupts": WAITING["interrupts"]}, None),
         (WAITING, THREAD),  # a later run has stopped there
+        # Somebody cancelled this run, which was to resume the one that asked (seen, api 0.16.7).
+        ({**WAITING, "error": {"error": "UserInterrupt", "message": "interrupt"}}, None),
         (None, None),
     ],
 )

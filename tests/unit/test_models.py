@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from airflow_provider_runs.models import Glimpse, Run, RunRef, RunStatus
-from airflow_provider_runs.run_ref import canonical, same_id
+from airflow_provider_runs.run_ref import as_uuid, canonical, same_id
 from airflow_provider_runs.summary import SUMMARY
 from airflow_provider_runs.tasks.events import RunEvent
 
@@ -244,6 +244,19 @@ def test_what_is_nested_too_deeply_is_left_out():
     assert 90 < text.count("[") - 2 * text.count("[]") <= 100
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["0x" + "a" * 30, "a_b" + "c" * 29, "+" + "1" * 31, "\uff11" * 32],
+        *["a" * 20 + "-" * 12 + "a" * 12, "a" * 31, "a" * 33, "run_" + "a" * 32],
+    ],
+)
+def test_what_only_resembles_a_uuid_is_an_id_as_it_is(text):
+    # Sent in another spelling it would name something else. `uuid.UUID` takes most of them.
+    assert canonical(text) == text
+    assert as_uuid(text) is None
+
+
 def test_ids_that_code_hands_over_in_other_types_become_text():
     ref = RunRef(UUID(int=1), 7)
     assert ref == RunRef(str(UUID(int=1)), "7")
@@ -261,7 +274,7 @@ def test_a_uuid_is_the_same_id_in_every_spelling(uuid):
 @given(st.text())
 def test_what_is_no_uuid_is_compared_as_it_is(text):
     assert same_id(text, text)
-    assert canonical(text) == text or UUID(text)
+    assert canonical(text) == text or as_uuid(text) == str(UUID(text))
 
 
 def test_a_run_is_known_under_the_id_that_was_asked_for():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_runs.backends import BACKENDS, AssistantsBackend
+from airflow_provider_runs.backends import BACKENDS, AssistantsBackend, LangGraphBackend
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.status import RunStatus
 from tests.unit.backends import backend_of
@@ -86,7 +86,7 @@ SPELLINGS = {
     "cancelling": ["canceling", "CANCELLING"],
     "completed": ["succeeded", "success", "COMPLETED", "Completed", "complete"],
     "failed": ["error", "FAILED", "failure", "errored"],
-    "expired": ["timeout", "timed_out", "Timed Out", "timed-out"],
+    "expired": ["timeout", "timed_out", "Timed Out", "timed-out", "TimedOut"],
     "in_progress": ["running", "IN_PROGRESS", "in progress", "processing"],
     "queued": ["pending", "QUEUED"],
 }
@@ -122,7 +122,42 @@ def test_a_connection_can_say_what_the_servers_own_words_mean():
 
 
 @pytest.mark.parametrize(
-    "wrong", ["done", "done=", "=completed", "done=finished", "a=b=c", "x=queued"]
+    "given",
+    [
+        '{"all done": "completed", "完了": "Completed"}',
+        {"All-Done": "completed", "完了": "completed"},
+        " ALL DONE = completed , 完了=completed, ",
+    ],
+)
+def test_such_words_may_be_given_in_several_forms(given):
+    backend = backend_of(AssistantsBackend, final_statuses=given)
+    for word in ("all done", "All_Done", "ALL-DONE", "完了"):
+        assert backend.status_of(word) == "completed", word
+
+
+@pytest.mark.parametrize("given", [{"a=b": "failed", "c,d": "failed"}, '{"a=b":"failed"}'])
+def test_such_a_word_may_have_any_characters(given):
+    assert backend_of(AssistantsBackend, final_statuses=given).status_of("a=b") == "failed"
+
+
+@pytest.mark.parametrize("kind", BACKENDS, ids=lambda kind: kind.form.conn_type)
+@pytest.mark.parametrize("word", [*sorted(ACTIVE), "Running", "PENDING"])
+def test_a_word_for_a_run_that_has_not_ended_cannot_be_made_final(kind, word):
+    with pytest.raises(RunsConfigError, match=r"'final_statuses' with the word .* not ended"):
+        backend_of(kind, final_statuses=f"{word}=completed")
+
+
+def test_a_word_for_an_end_may_be_made_another_one():
+    backend = backend_of(LangGraphBackend, final_statuses="interrupted=failed")
+    assert backend.status_of("Interrupted") == "failed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *["done", "done=", "=completed", "done=finished", "a=b=c", "x=queued"],
+        *["done=completed, Done=failed", '{"done": 5}', '{"done": "completed"', {"done": None}],
+    ],
 )
 def test_a_word_that_means_nothing_final_is_refused_by_the_fields_name(wrong):
     with pytest.raises(RunsConfigError, match="'final_statuses' that must be words"):
