@@ -107,6 +107,7 @@ class RunsHook(BaseHook):
         *,
         cancel_action: str | None = None,
         deadline: float | None = None,
+        missing_grace: float = 0.0,
     ) -> Run:
         """Ask the server to cancel a run, without waiting for its end.
 
@@ -119,6 +120,8 @@ class RunsHook(BaseHook):
             ``cancelled``.
         :param deadline: when to stop trying, in epoch seconds; by default after the connection's
             ``timeout`` times (``max_retries`` + 1).
+        :param missing_grace: seconds, ten at most, for which the server must deny the run, which
+            may just have been started; 0 believes its first answer.
         :return: the run as it is after the request, often still ``cancelling``.
         :raises RunNotFound: if the server has no such run.
         :raises CancelRefused: if the server refused and the run is still active.
@@ -226,11 +229,14 @@ class RunsHook(BaseHook):
         *,
         cancel_action: str | None = None,
         deadline: float | None = None,
+        missing_grace: float = 0.0,
     ) -> Run:
         """Do what ``cancel_run`` does, for asyncio."""
         ref = RunRef(run_id, thread_id)
         return await self._adrive(
-            lambda b: cancel_run(b, ref, action=cancel_action, deadline=deadline)
+            lambda b: cancel_run(
+                b, ref, action=cancel_action, deadline=deadline, missing_grace=missing_grace
+            )
         )
 
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.wire import ROLLBACK
-from airflow_provider_runs.errors import RunsAuthError, RunsConfigError, RunsError, RunsServiceGone
+from airflow_provider_runs.errors import (
+    RunsAuthError,
+    RunsConfigError,
+    RunsError,
+    RunsServiceGone,
+)
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.cancel import is_refusal, lacks_cancel_call, times
 from airflow_provider_runs.flows.evidence import PROOF, Evidence, Proof
@@ -92,8 +97,19 @@ class Asks:
         if isinstance(failure, (RunsConfigError, RunsServiceGone)):
             raise failure
         self.failure, self._unjudged = failure, True
+        if is_refusal(failure):
+            # It speaks against what other answers have said.
+            if not lacks_cancel_call(failure):
+                self._no_call.clear()
+            if not isinstance(failure, RunsAuthError):
+                self._key_refused.clear()
         self._due_at = time.time() + max(self._pause, failure.retry_after or 0.0)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def renewed(self) -> None:
+        """Record that the connection has been changed: its key may work, so ask at once."""
+        self._key_refused.clear()
+        self._due_at = 0.0
 
     def unseen(self) -> None:
         """Record that the run could not be seen right after a request: its answer proves nothing.
@@ -130,5 +146,5 @@ class Asks:
         said = f"The cancel was requested {times(self.count)} {since}"
         if self.failure:
             never = "" if self.accepted_at else "; none was accepted"
-            return f"{said}{never}. The last answer: {self.failure.said}"
-        return f"{said} and accepted."
+            return f"{said}{never}. It was last answered: {self.failure.said}"
+        return f"{said} and accepted. Check the run on the server."

@@ -308,11 +308,7 @@ def settle_run(
     :return: the run; as it was if the call fails.
     """
     try:
-        return (
-            yield from _perform(
-                backend, lambda: backend.settle(ref, run, asked), deadline, once=True
-            )
-        )
+        return (yield from _perform(backend, lambda: backend.settle(ref, run, asked), deadline))
     except RunsError:
         return run
 

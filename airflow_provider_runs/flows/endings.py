@@ -37,13 +37,15 @@ def timed_out(
     """
     parts = [f"Timed out after {time.time() - wait.started_at:.0f} s {_state(run)}."]
     if run and run["status"] == RunStatus.CANCELLING:
-        parts.append("A cancel was accepted but has not taken effect: check the run on the server.")
+        parts.append("A cancel was accepted but has not taken effect.")
     elif not wait.cancel:
         parts.append(RunTimeout.ADVICE)
     parts.append(asks.history())
+    if run and run["status"] == RunStatus.CANCELLING and not asks.count:
+        parts.append("Check the run on the server.")
     refused = asks.failure and asks.accepted_at is None and is_refusal(asks.failure)
     if failure and not refused:
-        parts.append(f"The last answer: {failure.said}")
+        parts.append(f"The last look failed: {failure.said}")
     return (CancelRefused if refused else RunTimeout)(
         located(" ".join(filter(None, parts)), wait.ref, conn_id),
         conn_id=conn_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-__all__ = ["NEW_RUN", "PROOF", "Evidence"]
+__all__ = ["NEW_RUN", "PROOF", "ROLLED_BACK", "Evidence", "Proof"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Proof:
 PROOF = Proof(looks=3, seconds=30.0)
 #: For a run that was never seen: servers with several stores answer 404 at first.
 NEW_RUN = Proof(looks=2, seconds=10.0)
+#: For a run that is to be deleted and whose cancel was accepted, which says the same.
+ROLLED_BACK = Proof(looks=2, seconds=2.0)
 
 
 class Evidence:

@@ -314,5 +314,14 @@ def _error(
 
 
 def _excerpt(answer: Answer) -> str:
+    """Return how an answer begins; of JSON only its shape: a run holds what people wrote."""
     text = answer.content[: _EXCERPT * 4].decode(errors="replace").strip()
-    return repr(text) if text else "no body"
+    if not text.startswith(("{", "[", '"')):
+        return repr(text) if text else "no body"
+    try:
+        body = answer.body()
+    except ValueError:
+        return f"{len(answer.content)} bytes that begin like JSON"
+    if isinstance(body, dict):
+        return f"a JSON object with {', '.join(map(repr, body)) or 'nothing in it'}"
+    return f"a JSON {'array' if isinstance(body, list) else 'text'}"

@@ -112,6 +112,8 @@ def _ask(progress: Progress, until: float) -> Flow[Run | None]:
         run = yield from ask_to_cancel(progress.backend, ref, progress.wait.cancel_action, until)
     except RunsError as error:
         progress.cancel_failed(error)
+        if isinstance(error, RunsAuthError) and (yield from _is_renewed(progress)):
+            asks.renewed()
         return None
     asks.accepted()
     if run:

@@ -11,6 +11,7 @@ from airflow_provider_runs import metrics
 from airflow_provider_runs.backends.wire import ROLLBACK
 from airflow_provider_runs.errors import (
     RunNotFound,
+    RunsAuthError,
     RunsConfigError,
     RunsError,
     RunsResponseError,
@@ -19,7 +20,7 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.flows import endings
 from airflow_provider_runs.flows.asks import Asks
 from airflow_provider_runs.flows.cancel import rolled_back
-from airflow_provider_runs.flows.evidence import NEW_RUN, PROOF, Evidence, Proof
+from airflow_provider_runs.flows.evidence import NEW_RUN, PROOF, ROLLED_BACK, Evidence, Proof
 from airflow_provider_runs.flows.steps import Sleep
 from airflow_provider_runs.models import Glimpse, Run, RunStatus
 
@@ -35,7 +36,7 @@ __all__ = ["Progress"]
 OUTAGE_TOLERANCE = 900.0
 #: Seconds after which a wait without news says in the log that it is still there.
 SIGN_OF_LIFE = 600.0
-#: One answer is enough for a refusal by a server with which nothing has worked yet.
+#: One answer is enough for a key that has never worked in a wait.
 AT_ONCE = Proof(looks=1, seconds=0.0)
 
 
@@ -160,9 +161,8 @@ class Progress:
         :raises RunNotFound: if it does, and no rollback explains it.
         """
         explained = self.wait.cancel_action == ROLLBACK and self.asks.count and self.status
-        if explained and self.asks.accepted_at is not None:
-            return rolled_back(self._as_seen())
-        if not self._proves(error):
+        accepted = self.asks.accepted_at is not None and self.wait.missing_grace
+        if not self._proves(error, ROLLED_BACK if explained and accepted else None):
             return None
         if explained:
             return rolled_back(self._as_seen())
@@ -202,14 +202,17 @@ class Progress:
         self.backend = backend
         self.doubts.clear()
 
-    def _proves(self, error: RunsError) -> bool:
+    def _proves(self, error: RunsError, needed: Proof | None = None) -> bool:
         """Record a doubtful answer; return whether it proves, with those before it, what it says.
 
         The first one is logged.
+
+        :param error: the answer.
+        :param needed: what proves it; by default what such an answer needs.
         """
         first = not self.doubts
         doubt = self.doubts[type(error), error.status_code]
-        if doubt.add(self._needed(error)):
+        if doubt.add(needed or self._needed(error)):
             return True
         if first:
             self.pauses = self.wait.pauses_in_doubt()
@@ -224,7 +227,9 @@ class Progress:
             return PROOF.over(grace) if self.worked else NEW_RUN.over(min(grace, NEW_RUN.seconds))
         if isinstance(error, RunsResponseError):
             return NEW_RUN
-        return PROOF if self.worked else AT_ONCE
+        if self.worked:
+            return PROOF
+        return AT_ONCE if isinstance(error, RunsAuthError) else NEW_RUN
 
     def _with_run(self, error: RunsError) -> RunsError:
         return error.replacing(run=error.run or self.last_seen())

@@ -148,7 +148,10 @@ class CancelRunOperator(ReturnsRun, LinksToRun, BaseOperator):
             try:
                 if not self.wait_for_termination:
                     asked = hook.cancel_run(
-                        *ids, cancel_action=self.cancel_action, deadline=wait.deadline
+                        *ids,
+                        cancel_action=self.cancel_action,
+                        deadline=wait.deadline,
+                        missing_grace=self.missing_grace,
                     )
                     self.log.info("Requested the cancel: %s is %s", wait.ref, asked.status.value)
                     return self._conclude(asked, context)

@@ -123,7 +123,7 @@ async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: 
     """
     ref = RunRef(run_id, thread_id)
     async with shared_client(backend.settings) as http:
-        run = await adrive(cancel_run(backend, ref), http)
+        run = await adrive(cancel_run(backend, ref, missing_grace=MISSING_GRACE), http)
     log.info("Requested the cancel: %s is %s", ref, run.status.value)
     return run
 
@@ -213,7 +213,8 @@ class _Sweeper:
         """Cancel a run; if the sweep has a deadline, wait until the run is final."""
         until = self.todo.deadline
         if until is None:
-            return await adrive(cancel_run(self.backend, ref), self.http, self.slots)
+            flow = cancel_run(self.backend, ref, missing_grace=self.todo.missing_grace)
+            return await adrive(flow, self.http, self.slots)
         pause = self.todo.poll_interval
         wait = Wait(
             ref,

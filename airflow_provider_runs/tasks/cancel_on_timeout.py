@@ -20,14 +20,16 @@ from airflow_provider_runs.errors import (
     CancelRefused,
     RunFailed,
     RunNotFound,
-    RunsAuthError,
+    RunsAPIError,
     RunsConfigError,
     RunsError,
+    RunsResponseError,
     RunTimeout,
 )
+from airflow_provider_runs.status import RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import look_up
-from airflow_provider_runs.tasks.errors import about, without_frames
+from airflow_provider_runs.tasks.errors import UnwantedStatus, about, without_frames
 from airflow_provider_runs.tasks.result import ReturnsRun
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class CancelsOnTimeout(ReturnsRun):
     on_timeout: str
     cancel_timeout: float
     cancel_action: str | None
+    missing_grace: float
     soft_fail: bool
     never_fail: bool
     #: Whether an earlier look of this wait has seen the run, or may have.
@@ -93,12 +96,14 @@ class CancelsOnTimeout(ReturnsRun):
     def _may_be_active(self, error: BaseException) -> bool:
         """Return whether the run may go on although the wait has ended with this error.
 
-        A connection that cannot be read, or a key that has never worked, says nothing about the
-        run: it may be healthy, and a retry may find it.
+        A connection that cannot be read, and what a server says that has never shown the run, say
+        nothing about it: it may be healthy, and a retry may find it.
         """
+        if isinstance(error, UnwantedStatus):
+            return not RunStatus.of((error.run or {}).get("status", "")).is_final
         if isinstance(error, (RunFailed, RunsConfigError)):
             return False
-        if isinstance(error, (RunNotFound, RunsAuthError)):
+        if isinstance(error, (RunsAPIError, RunsResponseError)):
             return error.run is not None or self._worked
         return True
 
@@ -141,6 +146,7 @@ class CancelsOnTimeout(ReturnsRun):
             cancel=True,
             cancel_action=self.cancel_action,
             worked=True,
+            missing_grace=self.missing_grace,
         )
         log.warning(
             "The wait for run %r has ended: cancelling the run, which may take up to %.0f s",
@@ -155,6 +161,8 @@ class CancelsOnTimeout(ReturnsRun):
                 run = self._follow(wait)
         except CancelRefused as error:
             return None, f"the server then refused to cancel it: {_clause(error)}"
+        except RunNotFound:
+            return None, "there was nothing left to cancel, as the server denies the run"
         except RunTimeout as error:
             return None, f"a cancel was then requested, but is not confirmed: {_clause(error)}"
         except RunsError as error:

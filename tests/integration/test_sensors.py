@@ -185,6 +185,25 @@ def test_one_refusal_of_a_key_that_never_worked_cancels_nothing(server, sense):
     assert [request.method for request in server.requests] == ["GET"]
 
 
+@pytest.mark.parametrize("status", [302, 400, 422])
+def test_no_answer_before_the_run_was_seen_cancels_it(server, sense, status):
+    run = server.create_run(script=lasting(3))
+    server.fault(Fault(status=status), method="GET", times=2)
+    assert sense(run, on_timeout="cancel")["status"] == "completed"
+    other = server.create_run()
+    server.fault(Fault(status=status), method="GET", path=other["id"], times=None)
+    with pytest.raises(RunTimeout):
+        sense(other, timeout=1)
+    assert server.accepted_cancels() == 0
+
+
+def test_a_run_that_waits_for_its_caller_may_be_cancelled(server, sense):
+    run = server.create_run(script=lasting(0, ends="requires_action"))
+    with pytest.raises(RunFailed, match="'requires_action'.*it was then cancelled"):
+        sense(run, on_requires_action="fail", on_timeout="cancel")
+    assert server.accepted_cancels() == 1
+
+
 def test_a_refusal_that_passes_cancels_nothing(server, sense):
     run = server.create_run(script=lasting(3))
     with once(lambda: server.requests, lambda: server.fault(Fault(status=401))):

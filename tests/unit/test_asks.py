@@ -185,3 +185,30 @@ def test_a_garbage_answer_to_a_cancel_accepts_nothing(player, backend, run_is, a
     replies = [answer(200, b"<html>"), run_is("queued"), run_is("cancelling"), run_is("cancelled")]
     assert player.run(wait_for(backend, wait(), LOG), *replies).status == "cancelled"
     assert player.sent == ["POST", "GET", "POST", "GET"]
+
+
+def test_an_answer_that_contradicts_earlier_ones_clears_them(
+    player, backend, run_is, refusal, answer, asked_at
+):
+    routers = answer(404, {"detail": "Not Found"})
+    said = [routers, refusal(409), refusal(503), routers, refusal(401), refusal(409), refusal(401)]
+
+    def to_cancel(number):
+        return said[number - 1] if number <= len(said) else run_is("cancelling")
+
+    def to_look():
+        return run_is("cancelled" if len(asked_at.times) > len(said) else "in_progress")
+
+    todo = wait(3600)
+    assert player.run(wait_for(backend, todo, LOG), asked_at(to_cancel, to_look)).is_final
+
+
+def test_a_key_that_is_refused_for_a_cancel_is_looked_up_again(
+    player, make_backend, run_is, refusal
+):
+    player.refreshed = make_backend(key="sk-new")
+    replies = [refusal(401), run_is("queued"), run_is("cancelling"), run_is("cancelled")]
+    assert player.run(wait_for(make_backend(), wait(), LOG), *replies).status == "cancelled"
+    keys = [request.headers["authorization"] for request in player.requests]
+    assert keys == ["Bearer sk-secret-key", *["Bearer sk-new"] * 3]
+    assert player.refreshes == 1

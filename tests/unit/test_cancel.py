@@ -111,9 +111,44 @@ def test_a_wrong_base_url_is_no_missing_run(player, backend, answer):
 def test_a_refused_key_is_an_error_of_the_cancel(player, backend, refusal, run_is):
     with pytest.raises(RunsAuthError):
         player.run(cancel_run(backend, REF), refusal(401))
-    with pytest.raises(RunsAuthError) as caught:
-        player.run(cancel_run(backend, REF), refusal(403), run_is("in_progress"))
-    assert caught.value.run["status"] == "in_progress"
+    player.requests.clear()
+
+    def replies():
+        return refusal(403) if player.sent[-1] == "POST" else run_is("in_progress")
+
+    with pytest.raises(RunsAuthError, match="requested 4 times and never accepted"):
+        player.run(cancel_run(backend, REF), replies)
+    assert player.sent == ["POST", "GET"] * 4
+
+
+def test_a_key_that_is_refused_once_is_asked_again(player, backend, refusal, run_is):
+    replies = (refusal(401), run_is("in_progress"), run_is("cancelling"))
+    assert player.run(cancel_run(backend, REF), *replies).status == "cancelling"
+
+
+def test_a_run_that_is_denied_for_a_while_is_cancelled(player, backend, refusal, run_is):
+    gone = refusal(404)
+    replies = [*[gone] * 6, run_is("cancelling")]
+    run = player.run(cancel_run(backend, REF, missing_grace=30), *replies)
+    assert run.status == "cancelling"
+    assert player.sleeps == [1, 2, 4]
+    with pytest.raises(RunNotFound):
+        player.run(cancel_run(backend, REF, missing_grace=30), gone)
+    assert 10 <= sum(player.sleeps) - 7 <= 16
+
+
+def test_a_run_that_is_denied_after_its_cancel_was_accepted_is_looked_at_again(
+    player, backend, refusal, answer, run_is
+):
+    class Silent(type(backend)):
+        def read_cancel(self, answer, ref):
+            return None
+
+    backend = Silent(backend.settings)
+    replies = [answer(202), refusal(404), run_is("cancelling")]
+    run = player.run(cancel_run(backend, REF, missing_grace=30), *replies)
+    assert run.status == "cancelling"
+    assert player.sent == ["POST", "GET", "GET"]
 
 
 def test_a_quota_that_is_used_up_is_not_asked_again(player, backend, refusal, run_is):

@@ -176,7 +176,7 @@ def test_a_doubtful_answer_is_said_once(player, backend, run_is, refusal, caplog
 
 
 def test_a_deadline_before_the_proof_is_a_timeout(player, backend, refusal):
-    with pytest.raises(RunTimeout, match=r"never seen.*The last answer: 404: No run found"):
+    with pytest.raises(RunTimeout, match=r"never seen.*The last look failed: 404: No run found"):
         player.run(wait_for(backend, wait(4), LOG), refusal(404))
 
 

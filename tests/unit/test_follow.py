@@ -164,7 +164,7 @@ def test_an_outage_past_its_limit_ends_the_wait_and_keeps_the_last_sight(
 
 
 def test_a_run_never_seen_times_out_with_the_last_failure(player, make_backend):
-    with pytest.raises(RunTimeout, match=r"never seen.*The last answer.*refused") as caught:
+    with pytest.raises(RunTimeout, match=r"never seen.*The last look failed.*refused") as caught:
         player.run(wait_for(make_backend(max_retries=0), wait(60), LOG), LOST)
     assert caught.value.run is None
 
