@@ -103,7 +103,11 @@ class CancelsOnTimeout(ReturnsRun):
             return not RunStatus.of((error.run or {}).get("status", "")).is_final
         if isinstance(error, (RunFailed, RunsConfigError)):
             return False
-        if isinstance(error, (RunsAPIError, RunsResponseError)):
+        of_server = isinstance(error, RunsAPIError) or (
+            # Without a status it is about the event of a trigger, which may have seen the run.
+            isinstance(error, RunsResponseError) and error.status_code is not None
+        )
+        if of_server and isinstance(error, RunsError):
             return error.run is not None or self._worked
         return True
 

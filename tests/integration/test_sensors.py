@@ -199,7 +199,7 @@ def test_no_answer_before_the_run_was_seen_cancels_it(server, sense, status):
 
 def test_a_run_that_waits_for_its_caller_may_be_cancelled(server, sense):
     run = server.create_run(script=lasting(0, ends="requires_action"))
-    with pytest.raises(RunFailed, match="'requires_action'.*it was then cancelled"):
+    with pytest.raises(RunFailed, match=r"'requires_action'.*it was then cancelled"):
         sense(run, on_requires_action="fail", on_timeout="cancel")
     assert server.accepted_cancels() == 1
 
