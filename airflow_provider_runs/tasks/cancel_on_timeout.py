@@ -83,7 +83,7 @@ class CancelsOnTimeout(ReturnsRun):
             outcome = ""
             if self.on_timeout == "cancel" and self._may_be_active(failure):
                 run, outcome = self._cancel()
-                if run and run.status.value in self.expected_statuses:
+                if run and self._has_finished(run):
                     log.info(
                         "Run %r has ended %r, as expected, while it was being cancelled: %s",
                         *(self.run_id, run.status.value, failure),
@@ -92,6 +92,10 @@ class CancelsOnTimeout(ReturnsRun):
                 if run:
                     self._report_usage(context, run)
             raise self._failure(failure, outcome) from None
+
+    def _has_finished(self, run: Run) -> bool:
+        """Return whether a run has ended as expected, and not by the cancel of this sensor."""
+        return run.status is not RunStatus.CANCELLED and run.status.value in self.expected_statuses
 
     def _may_be_active(self, error: BaseException) -> bool:
         """Return whether the run may go on although the wait has ended with this error.

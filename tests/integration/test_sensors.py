@@ -156,6 +156,12 @@ def test_on_timeout_the_run_is_cancelled_and_the_error_says_how_it_ended(server,
     assert server.accepted_cancels() == 1
 
 
+def test_a_timeout_is_no_success_though_a_cancelled_run_would_be_one(server, sense):
+    run = server.create_run()
+    with pytest.raises(RunTimeout, match="it was then cancelled and ended 'cancelled'"):
+        sense(run, timeout=0.5, on_timeout="cancel", expected_statuses=("completed", "cancelled"))
+
+
 def test_on_timeout_the_run_is_cancelled_before_a_soft_fail_skips(server, sense):
     run = server.create_run()
     with pytest.raises(AirflowSkipException, match="it was then cancelled"):
