@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.gateways import GARBAGE, Gateway, no_such_path
+from airflow_provider_runs.testing.rewriting import rewrite
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Scope
@@ -26,6 +26,29 @@ __all__ = ["Forwarder"]
 _PROBES = frozenset({"/models", "/assistants", "/assistants/search"})
 
 
+@dataclass(frozen=True)
+class _Played:
+    """A gateway, and what it has done since it was set."""
+
+    gateway: Gateway
+    requests: Counter[str] = field(default_factory=Counter)
+    looks: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request asks for: its path without prefix, the run in it, and whether to cancel."""
+
+    method: str
+    path: str
+    run_id: str | None
+
+    @property
+    def cancels(self) -> bool:
+        return self.method == "POST" and self.path.endswith("/cancel")
+
+
 class Forwarder:
     """Asks the application that has the endpoints, and answers as the gateway does.
 
@@ -36,14 +59,20 @@ class Forwarder:
     """
 
     def __init__(self, app: ASGIApp, dialect: Dialect, store: Store, paths: Paths) -> None:
-        self.gateway = Gateway()
+        self._played = _Played(Gateway())
         self._app = app
         self._dialect = dialect
         self._store = store
         self._paths = paths
-        self._requests = 0
-        self._looks: Counter[str] = Counter()
-        self._lost: Counter[str] = Counter()
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway; to set one begins its counts anew, from any thread."""
+        return self._played.gateway
+
+    @gateway.setter
+    def gateway(self, gateway: Gateway) -> None:
+        self._played = _Played(gateway)
 
     async def ask(self, scope: Scope, body: bytes) -> Response:
         """Return the response to a request.
@@ -51,85 +80,93 @@ class Forwarder:
         :param scope: of the request, as ASGI has it.
         :param body: its body.
         """
-        gateway, method = self.gateway, scope["method"]
-        path = self._paths.without_prefix(scope["path"])
-        run_id = self._paths.run_id(path)
-        cancels = method == "POST" and path.endswith("/cancel")
-        if not gateway.forwards or (
-            (cancels and not gateway.cancel_route) or (path in _PROBES and not gateway.probe_route)
-        ):
-            return self._no_route(method, scope["path"])
-        self._requests += 1
-        if _is_due(self._requests, gateway.refuses_every):
-            return self._dialect.refusal(ApiError.of_status(401))
-        if run_id and self._is_missing(run_id):
-            return self._dialect.refusal(self._dialect.missing("run", run_id))
-        if run_id and cancels and self._lost[run_id] < gateway.loses_cancels:
-            self._lost[run_id] += 1
-            look = {**scope, "method": "GET", "path": scope["path"].removesuffix("/cancel")}
-            return self._rewritten(await _ask(self._app, look, b""), run_id)
-        response = self._rewritten(await _ask(self._app, scope, body), run_id)
-        garbage = gateway.cancel_body if cancels else gateway.look_body
-        if run_id and garbage is not None and (cancels or method == "GET"):
-            response = HTMLResponse(GARBAGE[garbage])
-        if cancels and gateway.cancel_status:
-            response = self._dialect.refusal(ApiError.of_status(gateway.cancel_status))
+        played = self._played  # another one may be set meanwhile
+        gateway, path = played.gateway, self._paths.without_prefix(scope["path"])
+        asked = _Asked(scope["method"], path, self._paths.run_id(path))
+        if gateway.login_page:
+            return _garbage("page")
+        if not _has_route(gateway, asked):
+            return _no_such_path(gateway.not_found, scope)
+        refused = self._refused(played, asked, scope)
+        if refused is not None:
+            return refused
+        response = await self._lost(played, asked, scope) or await _ask(self._app, scope, body)
+        if asked.cancels and gateway.cancel_status:
+            return self._refusal(ApiError.of_status(gateway.cancel_status), gateway)
+        garbage = asked.run_id and _garbage_for(gateway, asked)
+        if garbage:
+            return _garbage(garbage)
+        rewrite(response, gateway, names_run=asked.run_id is not None)
         return response
 
-    def _no_route(self, method: str, path: str) -> Response:
-        body = no_such_path(self.gateway.not_found, method, path)
-        return HTMLResponse(body, 404) if isinstance(body, str) else JSONResponse(body, 404)
+    def _refused(self, played: _Played, asked: _Asked, scope: Scope) -> Response | None:
+        """Return the response to a request that goes no further; ``None`` if it does."""
+        gateway, run_id = played.gateway, asked.run_id
+        if _is_due(played.requests, "all", gateway.refuses_every):
+            return self._refusal(ApiError.of_status(401), gateway)
+        if run_id is None or not self._is_missing(played, run_id):
+            return None
+        if gateway.missing_as is not None:
+            return _no_such_path(gateway.missing_as, scope)
+        return self._refusal(self._dialect.missing("run", run_id), gateway)
 
-    def _is_missing(self, run_id: str) -> bool:
-        self._looks[run_id] += 1
-        if _is_due(self._looks[run_id], self.gateway.misses_every):
+    def _refusal(self, error: ApiError, gateway: Gateway) -> Response:
+        response = self._dialect.refusal(error)
+        rewrite(response, gateway, names_run=False)
+        return response
+
+    def _is_missing(self, played: _Played, run_id: str) -> bool:
+        if _is_due(played.looks, run_id, played.gateway.misses_every):
             return True
         with suppress(ApiError):
             age = self._store.now() - self._store.run(run_id).created_at
-            return age < self.gateway.missing_for
+            return age < played.gateway.missing_for
         return False
 
-    def _rewritten(self, response: Response, run_id: str | None) -> Response:
-        """Return a response with the runs and errors in it as the gateway shows them."""
-        gateway, body = self.gateway, None
-        with suppress(ValueError):
-            body = json.loads(bytes(response.body))
-        if response.status_code >= 400 and gateway.flat_errors and isinstance(body, dict):
-            said = body.get("error") or {"message": body.get("detail")}
-            error = {"message": said.get("message"), "type": said.get("type")}
-            return JSONResponse(
-                {"object": "error", **error, "code": response.status_code}, response.status_code
-            )
-        if response.status_code >= 300 or body is None:
-            return response
-        if isinstance(body, dict) and isinstance(body.get("data"), list):
-            body = {**body, "data": self._records(body["data"])}
-        elif isinstance(body, list):
-            body = self._records(body)
-        elif run_id:
-            body = self._shown(body)
-            if gateway.other_ids:
-                name = "run_id" if "run_id" in body else "id"
-                body = {**body, name: f"{body[name].split('_')[0]}_{secrets.token_hex(24)}"}
-        return JSONResponse(body, response.status_code)
-
-    def _records(self, items: list[Any]) -> list[Any]:
-        shown = [self._shown(item) for item in items]
-        if self.gateway.odd_records and shown:
-            without = {key: value for key, value in shown[0].items() if key != "status"}
-            odd = [without, {**shown[0], "status": None}, {**shown[0], "status": ["x"]}, None]
-            shown[1:1] = odd
-        return shown
-
-    def _shown(self, item: Any) -> Any:
-        if not isinstance(item, dict) or not isinstance(item.get("status"), str):
-            return item
-        word = self.gateway.status_words.get(item["status"], item["status"])
-        return {**item, "status": word, **self.gateway.fields}
+    async def _lost(self, played: _Played, asked: _Asked, scope: Scope) -> Response | None:
+        """Return the response to a cancel that is accepted and lost; ``None`` for any other."""
+        run_id = asked.run_id
+        if not run_id or not asked.cancels or played.lost[run_id] >= played.gateway.loses_cancels:
+            return None
+        look = {**scope, "method": "GET", "path": scope["path"].removesuffix("/cancel")}
+        if (await _ask(self._app, look, b"")).status_code >= 400:
+            return None  # a wrong key, or no such run: the cancel is answered so as well
+        with suppress(ApiError):
+            run = self._store.run(run_id)
+            if run.is_active and run.status != "cancelling":
+                played.lost[run_id] += 1
+                reply = self._dialect.cancelled(run)
+                return reply if isinstance(reply, Response) else JSONResponse(reply)
+        return None
 
 
-def _is_due(number: int, every: int) -> bool:
-    return every > 0 and number % every == 0
+def _has_route(gateway: Gateway, asked: _Asked) -> bool:
+    if asked.cancels and not gateway.cancel_route:
+        return False
+    return gateway.forwards and (gateway.probe_route or asked.path not in _PROBES)
+
+
+def _is_due(counts: Counter[str], name: str, every: int) -> bool:
+    """Count one more, and return whether it is one of those that come every so many."""
+    counts[name] += 1
+    return every > 0 and counts[name] % every == 0
+
+
+def _no_such_path(name: str, scope: Scope) -> Response:
+    body = no_such_path(name, scope["method"], scope["path"])
+    if not isinstance(body, str):
+        return JSONResponse(body, 404)
+    return Response(body, 404, media_type="text/html" if body.startswith("<") else "text/plain")
+
+
+def _garbage_for(gateway: Gateway, asked: _Asked) -> str | None:
+    if asked.cancels:
+        return gateway.cancel_body
+    return gateway.look_body if asked.method == "GET" else None
+
+
+def _garbage(name: str) -> Response:
+    return Response(GARBAGE[name], media_type="text/html" if name == "page" else "application/json")
 
 
 async def _ask(app: ASGIApp, scope: Scope, body: bytes) -> Response:

@@ -16,6 +16,7 @@ json_types                  names
 middleware                  faults
 paths                       http, dialects, foundry
 request_log                 http, dialects, lifecycle
+rewriting                   gateways
 routes                      http, dialects
 rules                       classes
 runs                        states

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from airflow_provider_runs.testing.endpoints import Endpoint, ServedRequest
+    from airflow_provider_runs.testing.endpoints import Endpoint, Reply, ServedRequest
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
@@ -87,6 +87,10 @@ class Dialect(Rules):
     @abstractmethod
     def refusal(self, error: ApiError) -> Response:
         """Return the response to an error."""
+
+    def cancelled(self, run: RunView) -> Reply:
+        """Return the reply to a cancel that is accepted: by default the run."""
+        return self.run_json(run)
 
     def blocked(self, thread_id: str, run_id: str) -> ApiError:
         """Return the error for a new run in a thread that a run blocks."""

@@ -103,7 +103,7 @@ class LangGraph(AgentServer):
             run = await _ended(run, request.store)
             if self.cancel_answer == "empty":
                 return {}  # what the run has put out
-        return self._cancelled(run)
+        return self.cancelled(run)
 
     async def cancel_runs(self, request: ServedRequest) -> Reply:
         """Cancel the runs of a thread that the body names, or all runs that have a status."""
@@ -128,7 +128,8 @@ class LangGraph(AgentServer):
         runs = request.store.thread(self.text(body, "thread_id")).runs
         return [run for run in runs if run.id in run_ids]
 
-    def _cancelled(self, run: RunView) -> Reply:
+    def cancelled(self, run: RunView) -> Reply:
+        """Return the reply to a cancel that is accepted, as ``cancel_answer`` says."""
         if self.cancel_answer == "run":
             return run_json(run)
         if self.cancel_answer == "object":
