@@ -179,7 +179,7 @@ class _Sweeper:
             all_or_some = "all " if runs else ""
             self.log.warning(
                 "Could not list %sthe runs of thread %r. %s",
-                *(all_or_some, thread_id, error.message),
+                *(all_or_some, _shown(thread_id), error.message),
             )
             lines.append(_unlisted(thread_id, error.message))
         swept = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
@@ -236,7 +236,14 @@ def _key(thread_id: object) -> str:
 
 def _unlisted(thread_id: str, error: str) -> Swept:
     """Return the line for what could not be listed or read, and may be running."""
-    return Swept(str(thread_id), None, None, None, None, Result.ERROR, error)
+    return Swept(_shown(thread_id), None, None, None, None, Result.ERROR, error)
+
+
+def _shown(thread_id: object) -> str:
+    """Return a thread's id for a reader; of what is none, such as a whole thread, only the type."""
+    if thread_id is None or isinstance(thread_id, str):
+        return str(thread_id)
+    return f"(a {type(thread_id).__name__})"
 
 
 def _unreadable(record: Skipped) -> str:

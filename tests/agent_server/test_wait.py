@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -116,6 +117,39 @@ def test_a_run_that_asks_a_human_requires_action(server, sense):
     resumed = server.create_run("asker", thread_id=run["thread_id"], command={"resume": "Yes"})
     assert sense(resumed)["status"] == "completed"
     assert sense(run, expected_statuses=["completed", "cancelled"])["status"] != "requires_action"
+
+
+def test_a_resume_that_somebody_cancels_asks_nothing(server, start, call, sense, tmp_path):
+    # Its thread still has the question, which the run before it had asked.
+    go_on = tmp_path / "end"
+    go_on.touch()
+    asked = server.wait_for(server.create_run("asker", until=go_on))
+    go_on.unlink()  # a resumed node starts anew
+    resumed = start("asker", thread_id=asked["thread_id"], command={"resume": "Yes"})
+    call("cancel_run", *ids(resumed))
+    result = sense(resumed, expected_statuses=["cancelled"], on_requires_action="fail")
+    assert (result["status"], result["required_action"]) == ("cancelled", None)
+    thread = server.request("GET", f"/threads/{asked['thread_id']}").json()
+    assert (thread["status"], bool(thread["interrupts"])) == ("interrupted", True)
+
+
+def test_the_reason_of_a_later_run_is_not_that_of_an_earlier_one(server, sense):
+    first = server.wait_for(server.create_run(error="Out of tokens."))
+    time.sleep(1.1)  # the times of both are compared in whole seconds
+    later = server.create_run(thread_id=first["thread_id"], error="Out of luck.")
+    with pytest.raises(RunFailed, match="RuntimeError: Out of luck"):
+        sense(later)
+    with pytest.raises(RunFailed, match="is 'failed', expected 'completed'") as caught:
+        sense(first)
+    assert "luck" not in caught.value.message
+
+
+@pytest.mark.parametrize("spell", [str.upper, lambda text: text.replace("-", ""), UUID])
+def test_ids_may_be_spelled_in_several_ways(server, sense, spell):
+    run = server.create_run(seconds=0.5)
+    named = {name: spell(run[name]) for name in ("run_id", "thread_id")}
+    result = sense(named)
+    assert (result["id"], result["status"]) == (str(named["run_id"]), "completed")
 
 
 # -- the list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, datetime
@@ -148,6 +149,31 @@ def test_a_whole_run_in_place_of_its_id_is_named_by_its_type_and_stays_out_of_th
     with pytest.raises(RunsConfigError, match="run_id is a dict, not an id") as caught:
         run_task(task)
     assert "Ms Example" not in caught.value.message
+
+
+# -- odd records
+
+
+def test_odd_threads_and_runs_are_reported_and_spoil_nothing(server, start, run_task, deferrable):
+    good = start()
+    thread = good["thread_id"]
+    cut = "cut \ud83d"  # half an emoji: Airflow's triggerer would die of it
+    threads = [{"thread_id": thread}, None, {"status": "busy"}, {"thread_id": cut}]
+    runs = [{"run_id": cut, "status": None}, server.run(good["run_id"]), {"run_id": 7}]
+    server.fault(Fault(body=threads), path=re.compile("/threads/search$"), times=None)
+    server.fault(Fault(body=runs), path=re.compile(f"/threads/{thread}/runs$"), times=None)
+    how = {"poll_interval": 0.2, "on_error": "warn", "deferrable": deferrable}
+    report = run_task(CleanupRunsOperator(task_id="sweep", all_threads=True, **how))
+    json.dumps(report, ensure_ascii=False).encode()
+    assert [(line["thread_id"], line["run_id"], line["result"]) for line in report] == [
+        (thread, good["run_id"], "cancelled"),
+        (thread, "cut ?", "error"),
+        (thread, "7", "error"),
+        ("cut ?", None, "error"),
+        *[("(unknown thread)", None, "error")] * 2,
+    ]
+    assert "cannot be an id" in report[3]["error"]
+    assert {"cannot be read" in line["error"] for line in (*report[1:3], *report[4:])} == {True}
 
 
 # -- what only the thread knows

@@ -39,6 +39,17 @@ def test_a_run_is_cancelled(server, notify):
     assert server.accepted_cancels(run["id"]) == 1
 
 
+def test_what_is_no_id_cancels_nothing_and_stays_out_of_the_log(server, notify):
+    with structlog.testing.capture_logs() as lines:
+        notify(run_id={"id": "run_1", "instructions": "Ms Example"}, thread_id="thread_1")
+        notify(thread_id={"id": "thread_1", "metadata": "Ms Example"})
+    said = str(lines)
+    assert "run_id is a dict, not an id" in said
+    assert "thread_id is a dict, not an id" in said
+    assert "Ms Example" not in said
+    assert server.requests == []
+
+
 def test_the_ids_are_templates(server, notify):
     run = server.create_run()
     conf = {"run": run["id"], "thread": run["thread_id"]}
