@@ -128,7 +128,11 @@ class RunsHook(BaseHook):
         :raises RunsError: if there is no usable answer.
         """
         ref = RunRef(run_id, thread_id)
-        return self._drive(lambda b: cancel_run(b, ref, action=cancel_action, deadline=deadline))
+        return self._drive(
+            lambda b: cancel_run(
+                b, ref, action=cancel_action, deadline=deadline, missing_grace=missing_grace
+            )
+        )
 
     def list_runs(self, thread_id: str) -> Iterator[Run]:
         """Yield the runs of a thread, newest first. Each page is fetched when it is reached.

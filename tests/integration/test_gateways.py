@@ -111,6 +111,26 @@ def test_a_cancel_is_delivered_though_the_run_is_not_known_now_and_then(server, 
     assert server.accepted_cancels(ids["run_id"]) == 1
 
 
+def test_a_new_run_that_its_server_does_not_know_yet_is_cancelled_without_a_wait_too(
+    server, start, cancel
+):
+    server.gateway = Gateway(missing_for=1.5)
+    ids = start()
+    assert cancel(ids, wait_for_termination=False, on_missing="succeed")["id"] == ids["run_id"]
+    assert server.accepted_cancels(ids["run_id"]) == 1
+
+
+def test_a_cancel_through_the_hook_gives_a_missing_run_the_grace_that_it_is_told(
+    kind, server, start, call
+):
+    if kind is not AssistantsBackend:
+        return  # no matter of backends
+    server.gateway = Gateway(missing_for=1.5)
+    with pytest.raises(RunNotFound):
+        call("cancel_run", *start().values())
+    assert call("cancel_run", *start().values(), missing_grace=30).status == "cancelled"
+
+
 def test_a_run_that_is_gone_is_missing_after_the_grace(server, start, watch, cancel):
     ids = start()
     server.delete(ids["run_id"])
