@@ -27,8 +27,8 @@ ABREAST := -n 4 --dist loadfile
 PINS := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-header
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo airflow check format lint types test test-oldest test-environment test-langgraph \
-	e2e e2e-full pictures bench provider-info requirements clean
+.PHONY: help demo airflow check format lint types test hostile test-oldest test-environment \
+	test-langgraph e2e e2e-full pictures bench provider-info requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,12 @@ lint: $(READY) ## check the format and lint
 types: $(READY) ## check the types
 	$(RUN) -m mypy
 
-test: $(READY) ## unit and integration tests, with the gate on branch coverage
-	$(RUN) -m pytest tests/unit tests/integration tests/testing tests/packaging $(ABREAST) --cov
+test: $(READY) ## unit, integration and quick hostile tests, with the gate on branch coverage
+	$(RUN) -m pytest tests/unit tests/integration tests/testing tests/packaging tests/hostile \
+		$(ABREAST) --cov
+
+hostile: $(READY) ## all hostile answers, drips, bombs and 400,000 fuzzed answers; ten minutes
+	HOSTILE=full $(RUN) -m pytest tests/hostile -n 2 --dist loadfile
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
 	.venv-oldest/bin/python -E -m pytest tests/unit tests/integration $(ABREAST)

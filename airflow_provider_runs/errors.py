@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_runs.plain_json import short_json
 from airflow_provider_runs.summary import summary_of
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ class RunsError(Exception):
         fields = self.fields()
         fields["run"] = summary_of(self.run) if self.run else self.run
         del fields["should_retry"]  # nobody there sends the call again, and 0.1.0 does not know it
-        return {"type": type(self).__name__, **fields}
+        told: JsonObject = short_json({"type": type(self).__name__, **fields})
+        return told
 
     @staticmethod
     def from_json(data: JsonObject) -> RunsError:

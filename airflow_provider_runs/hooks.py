@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.models import Run
-    from airflow_provider_runs.transport.clients import SharedClient
+    from airflow_provider_runs.transport.clients import BlockingClient, SharedClient
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class RunsHook(BaseHook):
         metrics.report_to(Stats)
         self.conn_id = conn_id
         self._backend: Backend | None = None
-        self._client: httpx.Client | None = None
+        self._client: BlockingClient | None = None
         self._held = AsyncExitStack()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -143,7 +143,7 @@ class RunsHook(BaseHook):
         :raises RunsError: if there is no usable answer.
         """
         for page in calls.list_runs(self.backend(), thread_id):
-            yield from drive(page, self.get_conn())
+            yield from drive(page, self._http())
 
     def wait_for_run(
         self,
@@ -234,12 +234,21 @@ class RunsHook(BaseHook):
         cancel_action: str | None = None,
         deadline: float | None = None,
         missing_grace: float = 0.0,
+        hurried: bool = False,
     ) -> Run:
-        """Do what ``cancel_run`` does, for asyncio."""
+        """Do what ``cancel_run`` does, for asyncio.
+
+        :param hurried: send it at once, even while the server asks all clients to wait.
+        """
         ref = RunRef(run_id, thread_id)
         return await self._adrive(
             lambda b: cancel_run(
-                b, ref, action=cancel_action, deadline=deadline, missing_grace=missing_grace
+                b,
+                ref,
+                action=cancel_action,
+                deadline=deadline,
+                missing_grace=missing_grace,
+                hurried=hurried,
             )
         )
 
@@ -322,10 +331,14 @@ class RunsHook(BaseHook):
         """Return the HTTP client of the blocking calls, for calls that the hook does not offer.
 
         It has the connection's base URL and key: ``hook.get_conn().post("/threads", json={})``.
-        The hook closes it.
+        The hook closes it. It keeps no cookies and follows no redirects; the connection's timeout
+        bounds each step of a call, not their sum.
 
         :raises RunsConfigError: if the connection cannot be used.
         """
+        return self._http()
+
+    def _http(self) -> BlockingClient:
         if self._client is None:
             self._client = make_client(self.backend())
             # A hook is often made for one call, without a `with` block: then the client is closed
@@ -358,19 +371,19 @@ class RunsHook(BaseHook):
         await self._held.aclose()
 
     def _drive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
-        return drive(make_flow(self.backend()), self.get_conn(), self._refresh)
+        return drive(make_flow(self.backend()), self._http(), self._refresh)
 
-    def _refresh(self) -> tuple[Backend, httpx.Client]:
+    def _refresh(self) -> tuple[Backend, BlockingClient]:
         """Look the connection up again; it stays as it was if it cannot be read."""
         before, self._backend = self.backend(), None
         try:
-            if self.backend().settings != before.settings:
-                self.close()
-                return self.backend(), self.get_conn()
+            now = self.backend()
         except RunsError as error:
-            self.log.warning("The connection is used as it was read before. %s", error.message)
-        self._backend = before
-        return before, self.get_conn()
+            self._keep(before, error)
+        else:
+            if now.settings != before.settings:
+                self.close()
+        return self.backend(), self._http()
 
     async def _adrive(self, make_flow: Callable[[Backend], Flow[T]]) -> T:
         backend = await self.abackend()
@@ -388,12 +401,14 @@ class RunsHook(BaseHook):
         """Do what ``_refresh`` does, for asyncio."""
         before, self._backend = await self.abackend(), None
         try:
-            if (await self.abackend()).settings != before.settings:
-                return await self.abackend()
+            return await self.abackend()
         except RunsError as error:
-            self.log.warning("The connection is used as it was read before. %s", error.message)
+            self._keep(before, error)
+            return before
+
+    def _keep(self, before: Backend, error: RunsError) -> None:
+        self.log.warning("The connection is used as it was read before. %s", error.message)
         self._backend = before
-        return before
 
 
 if TYPE_CHECKING:  # for subclasses and annotations; those of later backends are of this type too

@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider_runs.plain_json import JsonObject, plain_json
+from airflow_provider_runs.plain_json import JsonObject, plain_json, printable
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import RunStatus
 from airflow_provider_runs.summary import SUMMARY
@@ -34,8 +34,10 @@ from airflow_provider_runs.summary import SUMMARY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Glimpse", "Run", "RunRef", "RunStatus", "epoch"]
+__all__ = ["LONGEST", "Glimpse", "Run", "RunRef", "RunStatus", "epoch"]
 
+#: Characters of a server's own word for a status that are kept: statuses are logged.
+LONGEST = 100
 
 T = TypeVar("T")
 
@@ -55,14 +57,16 @@ def epoch(value: Any) -> Any:
     if isinstance(value, str) and "T" in value:
         try:
             moment = datetime.fromisoformat(value)
-        except ValueError:
+            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
             return value
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     return int(value) if isinstance(value, float) and abs(value) < 1e15 else value
 
 
 Lenient = Annotated[T | None, WrapValidator(_keep_invalid)]
-Epoch = Annotated[Lenient[int], BeforeValidator(epoch)]
+#: An integer of 64 bits. Without bounds the text that a longer one has become would be read as one.
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Epoch = Annotated[Lenient[Int64], BeforeValidator(epoch)]
 
 
 class _Part(BaseModel):
@@ -121,16 +125,16 @@ class IncompleteDetails(_Part):
 class Usage(_Part):
     """The tokens that the run used; ``Run.usage`` is ``None`` until the run is final."""
 
-    completion_tokens: Lenient[int] = None
-    prompt_tokens: Lenient[int] = None
-    total_tokens: Lenient[int] = None
+    completion_tokens: Lenient[Int64] = None
+    prompt_tokens: Lenient[Int64] = None
+    total_tokens: Lenient[Int64] = None
 
 
 class TruncationStrategy(_Part):
     """How the thread is shortened: ``auto``, or only the last ``last_messages`` messages."""
 
     type: Lenient[str] = None
-    last_messages: Lenient[int] = None
+    last_messages: Lenient[Int64] = None
 
 
 class FunctionName(_Part):
@@ -180,7 +184,7 @@ class Tool(_Part):
 
 
 def _status(value: Any) -> Any:
-    return RunStatus.of(value) if isinstance(value, str) else value
+    return RunStatus.of(printable(value, LONGEST)) if isinstance(value, str) else value
 
 
 class Run(_Part):
@@ -212,8 +216,8 @@ class Run(_Part):
     usage: Lenient[Usage] = None
     temperature: Lenient[float] = None
     top_p: Lenient[float] = None
-    max_prompt_tokens: Lenient[int] = None
-    max_completion_tokens: Lenient[int] = None
+    max_prompt_tokens: Lenient[Int64] = None
+    max_completion_tokens: Lenient[Int64] = None
     truncation_strategy: Lenient[TruncationStrategy] = None
     tool_choice: Lenient[str | ToolChoice] = None
     parallel_tool_calls: Lenient[bool] = None
@@ -225,9 +229,9 @@ class Run(_Part):
         if not isinstance(data, dict):
             return data
         data = plain_json(data)
-        if isinstance(data.get("raw_status"), str):
-            return data
-        return {**data, "raw_status": data.get("status")}
+        word = data.get("raw_status")
+        word = word if isinstance(word, str) else data.get("status")
+        return {**data, "raw_status": printable(word, LONGEST) if isinstance(word, str) else word}
 
     @property
     def is_final(self) -> bool:
@@ -268,6 +272,14 @@ class Glimpse:
     def is_final(self) -> bool:
         """Whether the run has ended."""
         return self.status.is_final
+
+    def with_run(self) -> Glimpse:
+        """Return the same with the whole run, which is read now.
+
+        :raises ValueError: if it cannot be read.
+        """
+        run = self.read()
+        return replace(self, read=lambda: run)
 
     def under(self, run_id: str) -> Glimpse:
         """Return the run under the id that was asked for; servers spell ids in several ways."""

@@ -69,6 +69,16 @@ PROVIDER_INFO = {
                         "maximum": 100,
                     },
                 },
+                "max_answer": {
+                    "label": "Longest answer (MB)",
+                    "description": "A longer answer is not read. Answers that hold a result may have 32 MB at least.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 4,
+                        "minimum": 0.001,
+                        "maximum": 1024,
+                    },
+                },
                 "verify": {
                     "label": "Verify TLS certificates",
                     "description": "Turn off only for a test server.",
@@ -174,6 +184,16 @@ PROVIDER_INFO = {
                         "maximum": 100,
                     },
                 },
+                "max_answer": {
+                    "label": "Longest answer (MB)",
+                    "description": "A longer answer is not read. Answers that hold a result may have 32 MB at least.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 4,
+                        "minimum": 0.001,
+                        "maximum": 1024,
+                    },
+                },
                 "verify": {
                     "label": "Verify TLS certificates",
                     "description": "Turn off only for a test server.",
@@ -255,6 +275,16 @@ PROVIDER_INFO = {
                         "default": 3,
                         "minimum": 0,
                         "maximum": 100,
+                    },
+                },
+                "max_answer": {
+                    "label": "Longest answer (MB)",
+                    "description": "A longer answer is not read. Answers that hold a result may have 32 MB at least.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 4,
+                        "minimum": 0.001,
+                        "maximum": 1024,
                     },
                 },
                 "verify": {
@@ -341,6 +371,16 @@ PROVIDER_INFO = {
                         "default": 3,
                         "minimum": 0,
                         "maximum": 100,
+                    },
+                },
+                "max_answer": {
+                    "label": "Longest answer (MB)",
+                    "description": "A longer answer is not read. Answers that hold a result may have 32 MB at least.",
+                    "schema": {
+                        "type": ["number", "null"],
+                        "default": 4,
+                        "minimum": 0.001,
+                        "maximum": 1024,
                     },
                 },
                 "verify": {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_runs.plain_json import short_json
+
 __all__ = ["SUMMARY", "summary_of"]
 
 #: The fields of a run that its summary has.
@@ -33,4 +35,4 @@ def summary_of(run: dict[str, Any]) -> dict[str, Any]:
 
     :param run: the run as plain JSON.
     """
-    return {name: run[name] for name in SUMMARY if name in run}
+    return {name: short_json(run[name]) for name in SUMMARY if name in run}

@@ -126,7 +126,7 @@ class RunStatusTrigger(BaseTrigger):
         try:
             await alook_up(hook.abackend, time.time() + KILL_LOOKUP_TIMEOUT)
             run = await hook.acancel_run(
-                ref.run_id, ref.thread_id, cancel_action=self.wait.cancel_action
+                ref.run_id, ref.thread_id, cancel_action=self.wait.cancel_action, hurried=True
             )
         except lazy.RunsError as error:
             self.log.warning("Could not cancel run %r, whose task was ended. %s", ref.run_id, error)

@@ -32,8 +32,8 @@ WARM_UPS = 5
 BEGINNING, PARTS = 1.0, 50
 #: Seconds that the ends may be late before they are given up.
 PATIENCE = 30.0
-#: What the extra ``fast`` brings.
-FAST = "httpx_aiohttp"
+#: What is used where the extra ``fast`` is installed.
+FAST = "airflow_provider_runs.transport.aiohttp"
 
 
 async def main(job: Job) -> None:

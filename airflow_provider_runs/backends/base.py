@@ -11,12 +11,12 @@ import httpx
 
 from airflow_provider_runs._version import __version__
 from airflow_provider_runs.backends.refusals import read_refusal, read_text
-from airflow_provider_runs.backends.wire import PAGE_SIZE, Call, Page, Refusal, segment
+from airflow_provider_runs.backends.wire import MAX_ID, PAGE_SIZE, Call, Page, Refusal, segment
 from airflow_provider_runs.connections.fields import read_statuses
 from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
-from airflow_provider_runs.models import Glimpse, Run, RunStatus
-from airflow_provider_runs.plain_json import whole_text
+from airflow_provider_runs.models import LONGEST, Glimpse, Run, RunStatus
+from airflow_provider_runs.plain_json import printable
 from airflow_provider_runs.run_ref import id_text, same_id
 from airflow_provider_runs.status import FINAL, USUAL_WORDS, same_spelling
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Backend"]
+
+#: The longest pause before the next poll that a server can ask for, in seconds.
+MAX_POLL_AFTER = 60.0
 
 
 class Backend(ABC):
@@ -94,7 +97,12 @@ class Backend(ABC):
         extra = self.options.headers
         overridden = {name.lower() for name in extra}  # names of headers ignore case
         agent = f"airflow-provider-runs/{__version__}"
-        own = {"Accept": "application/json", "User-Agent": agent, **self.headers()}
+        own = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # see transport.bodies
+            "User-Agent": agent,
+            **self.headers(),
+        }
         return {**{k: v for k, v in own.items() if k.lower() not in overridden}, **extra}
 
     @cached_property
@@ -111,11 +119,7 @@ class Backend(ABC):
         :raises RunsConfigError: if an id cannot be part of a path.
         :raises ValueError: if the answer holds no run.
         """
-        answer = yield self.get(ref)
-        body = answer.body()
-        run = self.read_run(body)
-        self._check_same(run.id, body, ref)
-        return run
+        return self._read_own((yield self.get(ref)), ref)
 
     def look_at_run(self, ref: RunRef) -> Exchange[Glimpse]:
         """Poll a run.
@@ -128,8 +132,10 @@ class Backend(ABC):
         body = answer.body()
         seen = self.glimpse(body)
         self._check_same(seen.id, body, ref)
+        if answer.is_heavy:
+            seen = seen.with_run()  # now, since it is not an event loop that reads it
         wanted = answer.number("openai-poll-after-ms")
-        return replace(seen, poll_after=wanted / 1000) if wanted else seen
+        return replace(seen, poll_after=min(wanted / 1000, MAX_POLL_AFTER)) if wanted else seen
 
     def cancel_run(self, ref: RunRef, action: str | None = None) -> Exchange[Run | None]:
         """Ask the server to cancel a run.
@@ -262,6 +268,7 @@ class Backend(ABC):
         """
         known = self._known_statuses.get(word)
         if known is None:
+            word = printable(word, LONGEST)
             known = self._known_statuses.get(same_spelling(word), word)
         return RunStatus.of(known)
 
@@ -290,7 +297,7 @@ class Backend(ABC):
         fields = self.run_fields(body) if isinstance(body, dict) else None
         if fields is None:
             raise ValueError("it is not a run")
-        word, run_id = fields.get("status"), id_text(fields.get("id"))
+        word, run_id = fields.get("status"), _own_id(fields.get("id"))
         status = self.status_of(word) if isinstance(word, str) else word
         return Run.model_validate({**fields, "id": run_id, "status": status, "raw_status": word})
 
@@ -314,6 +321,9 @@ class Backend(ABC):
         :param ref: the run.
         :raises ValueError: if it is not what this API answers.
         """
+        return self._read_own(answer, ref)
+
+    def _read_own(self, answer: Answer, ref: RunRef) -> Run:
         body = answer.body()
         run = self.read_run(body)
         self._check_same(run.id, body, ref)
@@ -334,11 +344,11 @@ class Backend(ABC):
         :raises ValueError: if there is no run in the body.
         """
         found = body if isinstance(body, dict) else {}
-        word, run_id = found.get("status"), id_text(found.get(self.id_field))
+        word, run_id = found.get("status"), _own_id(found.get(self.id_field))
         if not isinstance(word, str) or not isinstance(run_id, str):
             missing = self.id_field if isinstance(word, str) else "status"
             raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
-        word = whole_text(word)
+        word = printable(word, LONGEST)
         return Glimpse(run_id, self.status_of(word), word, lambda: self.read_run(body))
 
     @abstractmethod
@@ -366,10 +376,10 @@ class Backend(ABC):
         :param body: an item of a list of threads.
         :raises ValueError: if it is no thread.
         """
-        found = id_text(body.get("thread_id")) if isinstance(body, dict) else None
+        found = _own_id(body.get("thread_id")) if isinstance(body, dict) else None
         if not isinstance(found, str) or not found:
             raise ValueError("it is not a thread, as it has no 'thread_id'")
-        return whole_text(found)
+        return found
 
     def is_gone(self) -> bool:
         """Return whether the host is known to no longer serve this API."""
@@ -390,3 +400,9 @@ class Backend(ABC):
             run_id=ref.run_id if ref else None,
             thread_id=ref.thread_id if ref else None,
         )
+
+
+def _own_id(value: object) -> object:
+    """Return an object's id as text that can be logged; anything else is returned as it is."""
+    name = id_text(value)
+    return printable(name, MAX_ID) if isinstance(name, str) else name

@@ -18,6 +18,10 @@ _INSIDE = ("error", "detail", "details", "errors", "fault")
 _CODE = re.compile(r"[A-Za-z]+(_[A-Za-z]+)+")
 #: How deep words are looked for, how many items of a list are told, and characters of a text.
 _LEVELS, _ITEMS, _LENGTH = 4, 3, 1000
+#: Bytes of a plain text that is an error.
+_LONGEST = 16 * 1024
+#: Bits of a number that may be a code.
+_BITS = 64
 
 
 def words_in(body: object, levels: int = _LEVELS) -> str:
@@ -27,7 +31,7 @@ def words_in(body: object, levels: int = _LEVELS) -> str:
     :param levels: how deep the message may lie.
     """
     if isinstance(body, str):
-        return body.strip()
+        return body[:_LENGTH].strip()
     if not levels:
         return ""
     if isinstance(body, list):
@@ -40,7 +44,9 @@ def words_in(body: object, levels: int = _LEVELS) -> str:
     told = (words_in(body.get(name), levels - 1) for name in _WORDS)
     said: str = next(filter(None, told), "")
     where = body.get("loc")  # of a FastAPI server's complaint about the request
-    return f"{'.'.join(map(str, where))}: {said}" if said and isinstance(where, list) else said
+    if said and isinstance(where, list):
+        said = f"{'.'.join(str(part)[:_LENGTH] for part in where[:_LEVELS])}: {said}"
+    return said
 
 
 def codes_in(body: object, levels: int = _LEVELS) -> list[str]:
@@ -57,21 +63,31 @@ def codes_in(body: object, levels: int = _LEVELS) -> list[str]:
         return []
     first, *others = (codes_in(body.get(name), levels - 1) for name in _INSIDE)
     given = (body.get(name) for name in _CODES)
-    own = [text for code in given if type(code) in {str, int} and (text := str(code).strip())]
-    if isinstance(name := body.get("error"), str) and _CODE.fullmatch(name):
+    own = [text for code in given if (text := _code(code))]
+    name = body.get("error")
+    if isinstance(name, str) and len(name) < _LENGTH and _CODE.fullmatch(name):
         own.append(name)
     return [
         *first,
-        *(code.strip() for code in own if code.strip()),
+        *own,
         *(c for o in others for c in o),
     ]
 
 
-def text_in(content: bytes) -> str:
-    """Return the text in a body that is not JSON; empty if it is a page, cut JSON or no text.
+def _code(value: object) -> str:
+    """Return a code as text; empty if it is none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if value.bit_length() < _BITS else ""
+    return value[:_LENGTH].strip() if isinstance(value, str) else ""
+
+
+def text_in(content: bytes | bytearray) -> str:
+    """Return the text in a body that is not JSON; empty if it is a page, cut JSON, long or no text.
 
     :param content: the body.
     """
+    if len(content) > _LONGEST:
+        return ""
     try:
         text = " ".join(content.decode().split())
     except UnicodeDecodeError:

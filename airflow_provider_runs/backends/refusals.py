@@ -77,7 +77,7 @@ def read_refusal(body: object) -> Refused:
     return Refused(words_in(body), best, frozenset(code.lower() for code in codes))
 
 
-def read_text(content: bytes) -> Refused:
+def read_text(content: bytes | bytearray) -> Refused:
     """Read a refusal that is not JSON. Nothing is read from a web page or cut JSON.
 
     :param content: the body.
@@ -103,8 +103,6 @@ _VOCABULARY = (
 )
 _ROUTERS_WORDS = frozenset(_VOCABULARY.split())
 _TOKEN = re.compile(r"[\w'-]+")
-#: What a path is part of: a token with a slash, whatever quotes and verbs are glued to it.
-_PATH = re.compile(r"\S*(?:/|%2f)\S*", re.IGNORECASE)
 #: What stands before an id that is a mere word or number, as these stand for anything elsewhere.
 _OBJECT = r"(?<![a-z])(?:ids?|run|thread|response|task)\W{1,3}"
 #: What an id must not be a part of: a longer id, or the name of a host.
@@ -113,16 +111,25 @@ _BEFORE, _AFTER = r"(?<![\w-])(?<!\w[.@])", r"(?![\w-]|[.@]\w)"
 
 def _is_general(words: str) -> bool:
     """Return whether words are those of a router or framework: they are about no object."""
-    rest = _TOKEN.findall(_PATH.sub(" ", words).lower().replace("_", " "))
+    rest = _TOKEN.findall(_without_paths(words).replace("_", " "))
     return all(token.strip("'-") in _ROUTERS_WORDS or not token.strip("'-") for token in rest)
 
 
 def _names(words: str, ids: tuple[str | None, ...]) -> bool:
     """Return whether words name one of these ids, other than in a path that they echo."""
-    text = _PATH.sub(" ", words).lower()
+    text = _without_paths(words)
     return any(
         re.search(_pattern(spelling), text) for each in ids if each for spelling in _spellings(each)
     )
+
+
+def _without_paths(words: str) -> str:
+    """Return words, in lower case, without what paths are a part of.
+
+    That is each token with a slash, whatever quotes and verbs are glued to it.
+    """
+    tokens = words.lower().split()
+    return " ".join(token for token in tokens if "/" not in token and "%2f" not in token)
 
 
 def _pattern(spelling: str) -> str:

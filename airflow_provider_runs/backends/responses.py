@@ -67,7 +67,7 @@ class ResponsesBackend(OpenAIBackend):
 
     def get(self, ref: RunRef) -> Call:
         """Return ``GET /responses/{run_id}``."""
-        return Call(f"get {ref}", "GET", self._path(ref), ref)
+        return Call(f"get {ref}", "GET", self._path(ref), ref, holds_result=True)
 
     def cancel(self, ref: RunRef, action: str | None = None) -> Call:
         """Return ``POST /responses/{run_id}/cancel``.
@@ -76,7 +76,7 @@ class ResponsesBackend(OpenAIBackend):
         it is still running.
         """
         path = f"{self._path(ref)}/cancel"
-        return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED)
+        return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED, holds_result=True)
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Raise an error: the API has no such call.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from pydantic_core import from_json
-
+from airflow_provider_runs.backends.json_bodies import is_heavy, read_json
 from airflow_provider_runs.run_ref import id_text
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CANCEL_REFUSED",
+    "MAX_ID",
     "PAGE_SIZE",
     "ROLLBACK",
     "Answer",
@@ -36,6 +35,8 @@ __all__ = [
 
 #: Runs, or threads, that a page holds at most.
 PAGE_SIZE = 100
+#: Characters of the longest id.
+MAX_ID = 1000
 #: The cancel action that deletes the run: if it is then missing, the cancel has succeeded.
 ROLLBACK = "rollback"
 #: HTTP statuses of a refused cancel that decide nothing: the run may have ended, or be cancelling.
@@ -58,6 +59,7 @@ class Call:
         a 409 to a cancel may mean that the run has already finished.
     :param repeatable: whether it is idempotent, so that it may be sent again after its answer was
         lost. A start is not: it may have started a run.
+    :param holds_result: whether its answer may hold what the run has made, and so be a long one.
     """
 
     what: str
@@ -70,9 +72,10 @@ class Call:
     has_ids: bool = True
     judged: frozenset[int] = frozenset()
     repeatable: bool = True
+    holds_result: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """A complete answer, whatever its status.
 
@@ -83,19 +86,23 @@ class Answer:
 
     status_code: int
     headers: httpx.Headers
-    content: bytes
+    content: bytes | bytearray
+
+    @cached_property
+    def is_heavy(self) -> bool:
+        """Whether reading it takes too long for an event loop."""
+        return is_heavy(self.content)
 
     def body(self) -> Any:
-        """Return the body as decoded JSON.
+        """Return the body as decoded JSON; nobody may change it.
 
-        :raises ValueError: if the body is not JSON.
+        :raises ValueError: if the body is not JSON, or more of it than is accepted.
         """
-        with suppress(ValueError):
-            return from_json(self.content)  # faster, but refuses lone surrogates
-        try:
-            return json.loads(self.content)
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
+        return self._body
+
+    @cached_property
+    def _body(self) -> Any:
+        return read_json(self.content)
 
     def number(self, header: str) -> float | None:
         """Return the number in a header, at least 0; ``None`` if there is none.
@@ -169,6 +176,8 @@ def segment(name: str, value: object) -> str:
             f"{name} is 'None', as a template renders a missing value: check the task that should "
             "provide it"
         )
+    if len(value) > MAX_ID:
+        raise ValueError(f"{name} {value[:40]!r}… cannot be an id: it is too long")
     bad = sorted({c for c in value if c in "/\\?#" or not c.isprintable()})
     if bad:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
-__all__ = ["read_base_url"]
+__all__ = ["is_loopback", "read_base_url"]
 
 
 def read_base_url(host: str, port: int | None, schema: str) -> str:
@@ -41,6 +41,8 @@ _NO_URL = "has a host that is not an http or https URL, such as 'https://gateway
 
 def _split(text: str, scheme: str | None) -> SplitResult:
     # No message repeats the text: people paste keys and passwords into the wrong field.
+    if not text.isprintable():  # before it is split, which drops line breaks
+        raise ValueError(_NO_URL)
     if not text:
         raise ValueError("has no host; put the server's base URL there")
     if ".azureml.ms;" in text.lower():
@@ -52,9 +54,11 @@ def _split(text: str, scheme: str | None) -> SplitResult:
         if _is_address(text):
             text = f"[{text}]" if ":" in text else text
         host = _parse(f"//{text}").hostname or ""
-        text = f"{scheme or ('http' if _is_loopback(host) else 'https')}://{text}"
+        text = f"{scheme or ('http' if is_loopback(host) else 'https')}://{text}"
     url = _parse(text)
     name = url.hostname or " "
+    if "[" in url.netloc and not _is_address(name):
+        raise ValueError(_NO_URL)
     if url.scheme not in {"http", "https"} or set(name) & set(" ;,") or not name.isprintable():
         raise ValueError(_NO_URL)
     if scheme and url.scheme != scheme:
@@ -93,7 +97,11 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself.
+
+    :param host: its name or address.
+    """
     if _is_address(host):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost" or host.endswith(".localhost")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "PROXY_SCHEMES",
     "ConnectionOptions",
     "Flag",
     "Headers",
@@ -61,6 +62,7 @@ def _check_sendable(text: str | None) -> str | None:
 
 
 _HTTP = ("http", "https")
+PROXY_SCHEMES = (*_HTTP, "socks5", "socks5h")
 
 
 def is_url(text: str, schemes: tuple[str, ...] = _HTTP) -> bool:
@@ -96,9 +98,24 @@ def _decode(value: object) -> object:
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
+#: Headers that say how a message is sent, or where it ends: whoever sends it sets them.
+_FRAMING = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "expect", "keep-alive"),
+        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+    }
+)
+
+
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     headers = {name: value.strip() for name, value in headers.items()}
     for name, value in headers.items():
+        if name.lower() in _FRAMING:
+            raise PydanticCustomError(
+                "field",
+                "with an extra header {header}, which is not a connection's to set; take it out",
+                {"header": repr(name)},
+            )
         if not is_sendable(value) or not name or not all(c in _TOKEN for c in name):
             raise PydanticCustomError(
                 "field",
@@ -120,7 +137,7 @@ Headers = Annotated[
     AfterValidator(_check_headers),
 ]
 Url = Annotated[Text, AfterValidator(_url_check(*_HTTP))]
-_Proxy = Annotated[Text, AfterValidator(_url_check(*_HTTP, "socks5", "socks5h"))]
+_Proxy = Annotated[Text, AfterValidator(_url_check(*PROXY_SCHEMES))]
 
 
 def read_statuses(text: str) -> dict[str, str]:
@@ -193,6 +210,15 @@ class ConnectionOptions(BaseModel):
         title="Maximum retries",
         description=(
             "How often a call is retried after a lost connection or a 408, 409, 429 or 5xx."
+        ),
+    )
+    max_answer: Number = Field(
+        default=4,
+        ge=0.001,
+        le=1024,
+        title="Longest answer (MB)",
+        description=(
+            "A longer answer is not read. Answers that hold a result may have 32 MB at least."
         ),
     )
     verify: Flag = Field(

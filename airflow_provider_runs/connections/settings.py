@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import ValidationError
 
-from airflow_provider_runs.connections.base_url import read_base_url
+from airflow_provider_runs.connections.base_url import is_loopback, read_base_url
 from airflow_provider_runs.connections.fields import Takes, is_sendable, is_url
+from airflow_provider_runs.connections.scrubbing import scrubbed
 from airflow_provider_runs.errors import RunsConfigError
-from airflow_provider_runs.plain_json import whole_text
+from airflow_provider_runs.plain_json import one_line, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLike", "Settings", "unusable"]
 
 
+log = logging.getLogger(__name__)
+
+#: Characters of a text from outside that are shown at most.
+EXCERPT = 400
 #: How a key begins that was copied with what carries it: a header, or a variable.
 _CARRIER = re.compile(
     r"""["']?((authorization|bearer)(\W|$)|[\w-]*api[-_]key["']?(\s*[:=]\s*\S|\s))""", re.IGNORECASE
@@ -93,7 +99,10 @@ class Settings:
             raise fail(str(error)) from None
         if not is_url(base_url):
             raise fail("has a host that is not an http or https URL")
-        return cls(conn.conn_id, base_url, options, key)
+        settings = cls(conn.conn_id, base_url, options, key)
+        if base_url.startswith("http:") and not is_loopback(settings.host):
+            _warn_of_http(conn.conn_id, settings.host)
+        return settings
 
     def with_options(self, **changes: object) -> Settings:
         """Return the same settings with some options changed.
@@ -117,14 +126,17 @@ class Settings:
 
         :param text: the text; ``***`` takes the place of each secret.
         """
-        text = whole_text(text)
-        # A header's value may be a key, or just a common word such as "data".
-        secrets = [value for value in self.options.headers.values() if len(value) >= 8]
-        secrets += [self.key, urlsplit(self.options.proxy or "").password or ""]
-        for secret in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-            if len(secret) >= 4:
-                text = text.replace(secret, "***")
-        return text
+        password = urlsplit(self.options.proxy or "").password or ""
+        secrets = {self.key, password, unquote(password), *self.options.headers.values()}
+        return scrubbed(whole_text(text), frozenset(filter(None, secrets)))
+
+    def shown(self, text: str, most: int = EXCERPT) -> str:
+        """Return a text from outside as it may be shown: scrubbed, on one line, and cut.
+
+        :param text: the text.
+        :param most: how many characters are kept.
+        """
+        return one_line(self.scrub(text), most)
 
     def console_link(self, run_id: str, thread_id: str | None) -> str | None:
         """Return the link to a run in the service's console; ``None`` without ``console_url``."""
@@ -134,6 +146,16 @@ class Settings:
         return url.replace("{run_id}", quote(run_id, safe="")).replace(
             "{thread_id}", quote(thread_id or "", safe="")
         )
+
+
+@lru_cache(maxsize=256)
+def _warn_of_http(conn_id: str, host: str) -> None:
+    """Warn once of a connection that sends its key as it is."""
+    log.warning(
+        "Connection %r calls %s by http: whoever is on the way can read its key, and change what "
+        "the server says of a run. Use https unless you know the whole way",
+        *(conn_id, host),
+    )
 
 
 def unusable(conn_id: str, problem: str) -> RunsConfigError:

@@ -16,11 +16,11 @@ from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, R
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run
-from airflow_provider_runs.plain_json import whole_text
+from airflow_provider_runs.plain_json import one_line
 from airflow_provider_runs.run_ref import id_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.wire import Call, Exchange
@@ -39,6 +39,7 @@ __all__ = [
     "settle_run",
 ]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,13 @@ FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
 #: Characters of an id that are kept where its record cannot be read.
 MAX_ID = 200
+#: Bytes of a megabyte, and of the longest answer that may hold what a run has made.
+MB = 1024 * 1024
+MOST_OF_A_RESULT = 32 * MB
+#: Pages of a list that are read at most, and seconds for all of them if there is no deadline.
+MAX_PAGES, LIST_BUDGET = 200, 600.0
+#: Characters of what asks for the next page.
+_MAX_CURSOR = 2000
 
 
 def get_run(
@@ -60,8 +68,9 @@ def get_run(
     :return: the run.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _asked_for(backend.fetch_run(ref), ref), deadline, once=once)
-    return (yield from _explain_404(backend, flow, deadline))
+    until = _until(backend, deadline)
+    flow = _perform(backend, lambda: _asked_for(backend.fetch_run(ref), ref), until, once=once)
+    return (yield from _explain_404(backend, flow, until))
 
 
 def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Glimpse]:
@@ -71,8 +80,9 @@ def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None)
     :return: the run's status, and what reads the rest.
     :raises RunsError: if there is no usable answer.
     """
-    flow = _perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), deadline)
-    return (yield from _measure_poll(_explain_404(backend, flow, deadline)))
+    until = _until(backend, deadline)
+    flow = _perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), until)
+    return (yield from _measure_poll(_explain_404(backend, flow, until)))
 
 
 def list_runs(
@@ -91,21 +101,17 @@ def list_runs(
     :raises RunsError: from a flow, if there is no usable answer.
     """
     thread_id = id_text(thread_id)
-    listed: set[str] = set()
 
-    def read(body: object, cursor: str | None) -> Page[Run]:
-        page = backend.read_page(body, cursor)
+    def read(answer: Answer, cursor: str | None) -> Page[Run]:
+        page = backend.read_page(answer.body(), cursor)
         runs, odd = _readable(page.items, backend.read_run, backend.id_field)
         _tell(odd, page, f"in the runs of thread {thread_id!r}", skipped)
-        # If a server counts from the newest run, one that starts meanwhile shifts the pages.
-        fresh = [run for run in runs if run.id not in listed]
-        listed.update(run.id for run in fresh)
-        return Page(fresh, page.cursor)
+        return Page(runs, page.cursor)
 
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor)
 
-    yield from _pages(backend, call, read, deadline)
+    yield from _pages(backend, call, read, lambda run: run.id, deadline)
 
 
 def glimpse_runs(
@@ -119,15 +125,18 @@ def glimpse_runs(
     """
     thread_id = id_text(thread_id)
 
-    def read(body: object, cursor: str | None) -> Page[Glimpse]:
-        page = backend.read_page(body, cursor, limit)
+    def read(answer: Answer, cursor: str | None) -> Page[Glimpse]:
+        page = backend.read_page(answer.body(), cursor, limit)
         runs, _ = _readable(page.items, backend.glimpse, backend.id_field)
+        if answer.is_heavy:  # it is not an event loop that reads them now
+            runs, _ = _readable(runs, Glimpse.with_run, backend.id_field)
         return Page(runs, page.cursor)
 
     def call(cursor: str | None) -> Call:
         return backend.list_runs(thread_id, cursor, limit)
 
-    return map(_measure_poll, _pages(backend, call, read, deadline))
+    pages = _pages(backend, call, read, lambda run: run.id, deadline)
+    return map(_measure_poll, pages)
 
 
 def busy_threads(
@@ -144,13 +153,13 @@ def busy_threads(
     :raises RunsError: from a flow, if there is no usable answer.
     """
 
-    def read(body: object, cursor: str | None) -> Page[str]:
-        page = backend.read_threads(body, cursor)
+    def read(answer: Answer, cursor: str | None) -> Page[str]:
+        page = backend.read_threads(answer.body(), cursor)
         threads, odd = _readable(page.items, backend.read_thread, "thread_id")
         _tell(odd, page, "in the list of busy threads", skipped)
         return Page(threads, page.cursor)
 
-    return _pages(backend, backend.busy_threads, read, deadline)
+    return _pages(backend, backend.busy_threads, read, lambda thread: thread, deadline)
 
 
 class Skipped(NamedTuple):
@@ -165,7 +174,7 @@ class Skipped(NamedTuple):
 
 
 def _readable(
-    items: list[object], read: Callable[[object], T], id_field: str
+    items: Sequence[S], read: Callable[[S], T], id_field: str
 ) -> tuple[list[T], list[Skipped]]:
     """Return the items that can be read, and the others: one must not hide the rest."""
     good: list[T] = []
@@ -173,9 +182,9 @@ def _readable(
     for item in items:
         try:
             good.append(read(item))
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about one record
             name = id_text(item.get(id_field)) if isinstance(item, dict) else None
-            shown = whole_text(name)[:MAX_ID] if isinstance(name, str) and name else None
+            shown = one_line(name, MAX_ID) if isinstance(name, str) and name else None
             odd.append(Skipped(shown, failures.expectation(error)))
     return good, odd
 
@@ -199,26 +208,56 @@ def _tell(
 def _pages(
     backend: Backend,
     call: Callable[[str | None], Call],
-    read: Callable[[object, str | None], Page[T]],
+    read: Callable[[Answer, str | None], Page[T]],
+    name: Callable[[T], str],
     deadline: float | None,
 ) -> Iterator[Flow[list[T]]]:
+    """Yield a flow for each page of a list, until a page brings nothing new.
+
+    :param call: makes the call for a page.
+    :param read: reads a page.
+    :param name: returns what is the same of items that are the same.
+    :param deadline: when to stop trying, in epoch seconds.
+    """
     cursor: str | None = None
-    seen: set[str | None] = set()
+    cursors: set[str | None] = set()
+    listed: set[str] = set()
+    left = LIST_BUDGET  # of the time for requests, not of what is done between them
 
     def page() -> Flow[list[T]]:
-        nonlocal cursor
-        asked = cursor
-        seen.add(asked)
-        flow = _perform(
-            backend, lambda: _make_call(call(asked), lambda a: read(a.body(), asked)), deadline
-        )
-        page = yield from _explain_404(backend, flow, deadline)
-        cursor = page.cursor
-        return page.items
+        nonlocal cursor, left
+        asked, begun = cursor, time.time()
+        if len(cursors) >= MAX_PAGES:
+            raise failures.endless(backend, call(asked), MAX_PAGES)
+        cursors.add(asked)
+        until = min(_until(backend, None), begun + left) if deadline is None else deadline
+
+        def read_checked(answer: Answer) -> Page[T]:
+            return _checked(read(answer, asked))
+
+        flow = _perform(backend, lambda: _make_call(call(asked), read_checked), until)
+        page = yield from _explain_404(backend, flow, until)
+        left -= time.time() - begun
+        # If a server counts from the newest run, one that starts meanwhile shifts the pages.
+        fresh = {name(item): item for item in page.items if name(item) not in listed}
+        listed.update(fresh)
+        cursor = page.cursor if fresh or not page.items else None
+        return list(fresh.values())
 
     yield page()
-    while cursor is not None and cursor not in seen:  # a server's cursors might form a loop
+    while cursor is not None and cursor not in cursors:  # a server's cursors might form a loop
         yield page()
+
+
+def _checked(page: Page[T]) -> Page[T]:
+    """Return a page, if what asks for the next one can be sent.
+
+    :raises ValueError: if no URL can carry it.
+    """
+    cursor = page.cursor
+    if cursor is not None and (len(cursor) > _MAX_CURSOR or not cursor.isprintable()):
+        raise ValueError("what asks for its next page is no id")
+    return page
 
 
 #: The HTTP statuses of a path, or a method, that a server or gateway does not have; and those with
@@ -278,7 +317,12 @@ def _serves_runs(backend: Backend) -> Flow[bool]:
 
 
 def ask_to_cancel(
-    backend: Backend, ref: RunRef, action: str | None, deadline: float | None
+    backend: Backend,
+    ref: RunRef,
+    action: str | None,
+    deadline: float | None,
+    *,
+    hurried: bool = False,
 ) -> Flow[Run | None]:
     """Ask the server once to cancel a run.
 
@@ -286,6 +330,7 @@ def ask_to_cancel(
 
     :param action: what ``Backend.cancel_action`` returned.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :param hurried: send it even while the server asks its clients to wait.
     :return: the run, if the answer shows it; ``None`` if it must be fetched.
     :raises RunsError: if the server did not accept.
     """
@@ -294,7 +339,7 @@ def ask_to_cancel(
         run = yield from backend.cancel_run(ref, action)
         return run.under(ref.run_id) if run else None
 
-    return (yield from _perform(backend, exchange, deadline, once=True))
+    return (yield from _perform(backend, exchange, deadline, once=True, hurried=hurried))
 
 
 def settle_run(
@@ -359,6 +404,7 @@ def _perform(
     deadline: float | None,
     *,
     once: bool = False,
+    hurried: bool = False,
 ) -> Flow[T]:
     """Make the calls of an exchange, with retries and jittered backoff.
 
@@ -368,11 +414,12 @@ def _perform(
     :param begin: starts the exchange.
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :param once: do not retry.
+    :param hurried: send it even while the server asks its clients to wait.
     :return: what the exchange returns.
     :raises RunsError: if there is no usable answer.
     """
     retries = 0 if once else backend.options.max_retries
-    until = time.time() + backend.settings.call_budget if deadline is None else deadline
+    until = _until(backend, deadline)
     for attempt in range(retries + 1):
         exchange, may_restart = begin(), True
         try:
@@ -381,17 +428,20 @@ def _perform(
             return end.value  # type: ignore[no-any-return]  # the exchange's own type
         try:
             while True:
-                answer = yield from _send(backend, call, until)
+                answer = yield from _send(backend, call, until, hurried=hurried)
                 may_restart &= call.repeatable  # a call that took effect must not be sent again
                 try:
                     call = exchange.send(answer)
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]  # the exchange's own type
-                except ValueError as error:
-                    if isinstance(error, RunsError):
-                        raise
-                    # Not chained: pydantic's errors show the input; a server may echo the key.
-                    raise failures.not_understood(backend, call, answer, error) from None
+                except RunsError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - a body may be anything
+                    failure = failures.not_understood(backend, call, answer, error)
+                else:
+                    continue
+                # Not within the block: pydantic's errors show the input, which may echo the key.
+                raise failure
         except RunsError as error:
             metrics.count(f"errors.{type(error).__name__}")
             delay = backoff(error, attempt)
@@ -402,13 +452,19 @@ def _perform(
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def backoff(error: RunsError, attempt: int) -> float:
+def _until(backend: Backend, deadline: float | None) -> float:
+    """Return when to stop trying, in epoch seconds; by default after the call's own budget."""
+    return time.time() + backend.settings.call_budget if deadline is None else deadline
+
+
+def backoff(error: RunsError, attempt: int, *, hurried: bool = False) -> float:
     """Return how long to wait before the next attempt, in seconds.
 
     :param error: how this one failed.
     :param attempt: its number; the first one is 0.
+    :param hurried: do not rest when the server asks its clients to wait.
     """
-    if error.retry_after is not None:
+    if error.retry_after is not None and not hurried:
         return error.retry_after
     # Full jitter: callers that failed together do not retry together.
     return random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2**attempt))  # noqa: S311
@@ -424,22 +480,28 @@ def _may_retry(call: Call, error: RunsError) -> bool:
     return error.transient if error.should_retry is None else error.should_retry
 
 
-def _send(backend: Backend, call: Call, until: float) -> Flow[Answer]:
+def _send(backend: Backend, call: Call, until: float, *, hurried: bool) -> Flow[Answer]:
     """Send a call once.
 
     :raises RunsError: if no answer comes, or the answer refuses the call.
     """
     until = max(until, time.time() + LAST_LOOK)
+    most = int(backend.options.max_answer * MB)
+    if call.holds_result:
+        most = max(most, MOST_OF_A_RESULT)
+    request = _request(backend, call, until)
     try:
-        answer = yield Send(_request(backend, call, until), until, backend.credential)
+        answer = yield Send(request, until, backend.credential, most, hurried)
     except httpx.RequestError as error:
-        raise failures.no_answer(backend, call, error) from None  # its words say the same
-    assert isinstance(answer, Answer)  # noqa: S101 - what a driver sends back for a Send
-    if refusal := _judged(backend, call, answer):
-        if refusal.status == 429:
-            metrics.count("rate_limited")
-        raise failures.refused(backend, call, answer, refusal)
-    return answer
+        failure = failures.no_answer(backend, call, error)
+    else:
+        assert isinstance(answer, Answer)  # noqa: S101 - what a driver sends back for a Send
+        if refusal := _judged(backend, call, answer):
+            if refusal.status == 429:
+                metrics.count("rate_limited")
+            raise failures.refused(backend, call, answer, refusal)
+        return answer
+    raise failure  # not within the block: the HTTP client's error may show what was sent
 
 
 def _judged(backend: Backend, call: Call, answer: Answer) -> Refusal | None:
@@ -449,24 +511,33 @@ def _judged(backend: Backend, call: Call, answer: Answer) -> Refusal | None:
     """
     try:
         return backend.judge(call, answer)
-    except ValueError as error:
-        if isinstance(error, RunsError):
-            raise
-        if 200 <= answer.status_code < 300:
-            raise failures.not_understood(backend, call, answer, error) from None
-        return Refusal(answer.status_code, is_ours=False)
+    except RunsError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a body may be anything
+        if not 200 <= answer.status_code < 300:
+            return Refusal(answer.status_code, is_ours=False)
+        failure = failures.not_understood(backend, call, answer, error)
+    raise failure
 
 
 def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
+    """Build the request of a call.
+
+    :raises RunsConfigError: if it cannot be built.
+    """
     seconds = min(backend.options.timeout, until - time.time())
     params = {**backend.params(), **call.params}
-    return httpx.Request(
-        call.method,
-        _url(backend.settings.base_url + call.path, tuple(params.items())),
-        json=call.json,
-        headers=backend.sent_headers,
-        extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
-    )
+    try:
+        return httpx.Request(
+            call.method,
+            _url(backend.settings.base_url + call.path, tuple(params.items())),
+            json=call.json,
+            headers=backend.sent_headers,
+            extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
+        )
+    except (httpx.InvalidURL, ValueError, TypeError, RecursionError) as error:
+        failure = failures.cannot_be_sent(backend, call, error)
+    raise failure
 
 
 @lru_cache(maxsize=10_000)  # a run is polled again and again, and parsing its URL takes time

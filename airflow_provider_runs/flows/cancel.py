@@ -51,6 +51,7 @@ def cancel_run(
     action: str | None = None,
     deadline: float | None = None,
     missing_grace: float = 0.0,
+    hurried: bool = False,
 ) -> Flow[Run]:
     """Ask the server to cancel a run, without waiting for its end.
 
@@ -63,6 +64,7 @@ def cancel_run(
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :param missing_grace: seconds, ten at most, for which the server must deny the run, which may
         just have been started; 0 believes its first answer.
+    :param hurried: do not rest when the server asks its clients to wait: nobody will ask again.
     :return: the run as it is after the request, often still ``cancelling``.
     :raises CancelRefused: if the server refused and the run is still active.
     :raises RunsError: if there is no usable answer.
@@ -78,7 +80,7 @@ def cancel_run(
             return seen
         proof = ROLLED_BACK
     try:
-        return (yield from _Canceller(backend, ref, action, until, proof).run())
+        return (yield from _Canceller(backend, ref, action, until, proof, hurried=hurried).run())
     except RunNotFound:
         if seen is None:
             raise
@@ -93,9 +95,17 @@ class _Canceller:
     """One cancel without a wait: its requests, and what was seen between them."""
 
     def __init__(
-        self, backend: Backend, ref: RunRef, action: str | None, until: float, proof: Proof
+        self,
+        backend: Backend,
+        ref: RunRef,
+        action: str | None,
+        until: float,
+        proof: Proof,
+        *,
+        hurried: bool,
     ) -> None:
         self.backend, self.ref, self.action, self.until = backend, ref, action, until
+        self.hurried = hurried
         self.proof = proof  # that the run is missing
         self.missing = Evidence()
         self.accepted = False
@@ -112,7 +122,7 @@ class _Canceller:
             if run:
                 return run
             if self.failure and not self.missing:
-                delay = backoff(self.failure, asked - 1)
+                delay = backoff(self.failure, asked - 1, hurried=self.hurried)
             else:
                 delay, pause = pause, 2 * pause
             self._check_time(delay, asked)
@@ -142,7 +152,9 @@ class _Canceller:
         backend, ref, until = self.backend, self.ref, self.until
         if not self.accepted:
             try:
-                run = yield from ask_to_cancel(backend, ref, self.action, until)
+                run = yield from ask_to_cancel(
+                    backend, ref, self.action, until, hurried=self.hurried
+                )
             except (CancelRefused, RunsConfigError, RunsServiceGone):
                 raise
             except RunsError as error:

@@ -1,14 +1,15 @@
 """The errors of failed calls: what came back and why, what to do next, and on what.
 
-All text from outside passes through ``Settings.scrub``, so that no error holds the key.
+All text from outside passes through ``Settings.shown``, so that no error holds the key, forges a
+line of a log or fills it.
 """
 
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -19,6 +20,7 @@ from airflow_provider_runs.errors import (
     RunNotFound,
     RunsAPIError,
     RunsAuthError,
+    RunsConfigError,
     RunsError,
     RunsRateLimited,
     RunsResponseError,
@@ -34,7 +36,11 @@ if TYPE_CHECKING:
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = [
+    "BodyTooLong",
+    "TLSFailed",
     "TokenUnavailable",
+    "cannot_be_sent",
+    "endless",
     "expectation",
     "explain_refusal",
     "no_answer",
@@ -46,8 +52,15 @@ __all__ = [
 
 E = TypeVar("E", bound=RunsError)
 
-#: Characters of a text from outside that an error shows at most.
-_EXCERPT = 400
+#: Characters of a server's code, and of a request's id, that an error shows at most.
+_CODE, _REQUEST_ID = 60, 200
+#: The longest pause that a server can ask for, in seconds. Beyond that it is a mistake, or worse:
+#: the vendors' own SDKs have the same bound.
+MAX_RETRY_AFTER = 60.0
+#: Names of an object's fields that are shown.
+_NAMES = 20
+#: How an answer without JSON begins, in bytes: what is looked at of it.
+_BEGINNING = 16 * 1024
 
 
 class TokenUnavailable(httpx.RequestError):
@@ -62,6 +75,20 @@ class TokenUnavailable(httpx.RequestError):
         self.refused = refused
 
 
+class TLSFailed(httpx.ConnectError):
+    """There is no connection, as the certificate or the handshake is refused."""
+
+
+class BodyTooLong(httpx.RemoteProtocolError):
+    """The body of an answer is longer than what is accepted.
+
+    :param most: what is accepted, in bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"it is longer than {most / 1024 / 1024:.3g} MB")
+
+
 def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsError:
     """Return the error for a request that got no complete answer, or could not be sent.
 
@@ -73,18 +100,23 @@ def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsEr
             RunsAuthError if error.refused else RunsTransportError,
             backend,
             call,
-            f"Fetching an Entra ID token failed: {error}",
+            f"Fetching an Entra ID token failed: {backend.settings.shown(str(error))}",
             "Check the connection's credential, tenant, client and secret",
             transient=not error.refused,
             unsent=unsent,
         )
+    said = backend.settings.shown(str(error)) or type(error).__name__
+    if isinstance(error, BodyTooLong):
+        advice = "Raise the connection's max_answer if the server means it"
+        words = f"The answer is not read: {said}"
+        return _error(RunsTransportError, backend, call, words, advice, transient=True)
     # The request itself is wrong, so sending it again would fail again.
     hopeless = isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol))
     return _error(
         RunsTransportError,
         backend,
         call,
-        f"{_no_answer_words(error)}: {error or type(error).__name__}",
+        f"{_no_answer_words(error)}: {said}",
         f"Check that {backend.settings.base_url} is up, and the connection's host, port, TLS and "
         "proxy settings",
         transient=not hopeless,
@@ -99,6 +131,7 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUna
 _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
     (httpx.ConnectTimeout, "Connecting to the host timed out"),
     (httpx.TimeoutException, "The request timed out"),
+    (TLSFailed, "TLS failed"),
     (httpx.ConnectError, "The host cannot be reached"),
     (httpx.DecodingError, "The answer cannot be decoded"),
     (httpx.ProxyError, "The proxy refused"),
@@ -107,37 +140,30 @@ _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (
 
 
 def _no_answer_words(error: httpx.RequestError) -> str:
-    if isinstance(_root_cause(error), ssl.SSLError):
-        return "TLS failed"
     return next(words for kind, words in _WORDS if isinstance(error, kind))
 
 
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # just checked
-    return error
-
-
 def not_understood(
-    backend: Backend, call: Call, answer: Answer, error: ValueError
+    backend: Backend, call: Call, answer: Answer, error: Exception
 ) -> RunsResponseError:
     """Return the error for an answer whose status is good but whose body is not of this API.
 
     :param error: what reading the body raised: which expectation failed.
     """
     problem = "it is a web page, not the API" if _is_page(answer) else expectation(error)
+    problem, excerpt = backend.settings.shown(problem), _excerpt(backend, answer)
     return _error(
         RunsResponseError,
         backend,
         call,
-        f"The answer cannot be understood: {problem} ({answer.status_code}, {_excerpt(answer)})",
+        f"The answer cannot be understood: {problem} ({answer.status_code}, {excerpt})",
         _wrong_base_url(backend),
         answer=answer,
         transient=True,
     )
 
 
-def expectation(error: ValueError) -> str:
+def expectation(error: Exception) -> str:
     """Return which expectation an answer has failed, without the answer: it may echo the key.
 
     :param error: what reading it raised.
@@ -147,7 +173,9 @@ def expectation(error: ValueError) -> str:
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
     if isinstance(error, json.JSONDecodeError):
         return f"it is not JSON ({error.msg} at character {error.pos})"
-    return str(error) or type(error).__name__
+    if isinstance(error, ValueError):
+        return str(error) or type(error).__name__
+    return f"reading it fails ({type(error).__name__})"
 
 
 def _is_page(answer: Answer) -> bool:
@@ -171,17 +199,18 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
 
     :param refusal: why, as the backend reads the answer.
     """
-    status, code = refusal.status, refusal.code
+    status = refusal.status
     kind, why, advice = _meaning(backend, call, refusal)
-    words = refusal.words or _excerpt(answer)
+    words, code = (backend.settings.shown(text) for text in (refusal.words, refusal.code[:_CODE]))
+    said = f'"{words.rstrip(".").replace(_QUOTE, _INNER)}"' if words else _excerpt(backend, answer)
     if 300 <= status < 400 and (moved := answer.headers.get("location")):
-        words = f"it redirects to {moved}"
+        said = f'it redirects to "{backend.settings.shown(moved)}"'
     shown = f" [{code}]" if code and code != str(status) and code not in words else ""
     return _error(
         kind,
         backend,
         call,
-        f"{status}{f', {why}' if why else ''}: {words.rstrip('.')}{shown}",
+        f"{status}{f', {why}' if why else ''}: {said}{shown}",
         advice,
         answer=answer,
         status_code=status,
@@ -190,6 +219,10 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
         should_retry=_SHOULD_RETRY.get(answer.headers.get("x-should-retry", "")),
         is_routers=not refusal.is_ours,
     )
+
+
+#: What a server says is quoted: it is not this provider that says it.
+_QUOTE, _INNER = '"', "'"
 
 
 def _meaning(backend: Backend, call: Call, refusal: Refusal) -> tuple[type[RunsAPIError], str, str]:
@@ -239,16 +272,45 @@ def _is_transient(status: int) -> bool:
 def retry_after(answer: Answer) -> float | None:
     """Return how long the server asks its clients to wait, in seconds; ``None`` if it does not.
 
-    ``retry-after-ms`` comes first, then ``retry-after``, in seconds or as an HTTP date.
+    It is ``MAX_RETRY_AFTER`` at most. ``retry-after-ms`` comes first, then ``retry-after``, in
+    seconds or as an HTTP date.
     """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         if (number := answer.number(name)) is not None:
-            return number * scale
+            return min(number * scale, MAX_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(answer.headers["retry-after"])
-        return max(0.0, date.timestamp() - time.time())
-    except (KeyError, ValueError, OverflowError):
+        return min(max(0.0, date.timestamp() - time.time()), MAX_RETRY_AFTER)
+    except (KeyError, ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def cannot_be_sent(backend: Backend, call: Call, error: Exception) -> RunsConfigError:
+    """Return the error for a request that cannot be built.
+
+    :param error: why: a part of it is no text, or none that a URL or a body can carry.
+    """
+    return _error(
+        RunsConfigError,
+        backend,
+        call,
+        f"The request cannot be built: {backend.settings.shown(str(error))}. Nothing was sent",
+        "Check the ids and the connection's fields",
+    )
+
+
+def endless(backend: Backend, call: Call, pages: int) -> RunsResponseError:
+    """Return the error for a list that goes on and on.
+
+    :param pages: how many pages of it were read.
+    """
+    return _error(
+        RunsResponseError,
+        backend,
+        call,
+        f"The list does not end: the server still has more after {pages} pages",
+        "Check the server. Nothing beyond these pages was looked at",
+    )
 
 
 def explain_refusal(refusal: RunsAPIError, run: Run) -> CancelRefused:
@@ -292,8 +354,8 @@ def _error(
 ) -> E:
     settings, ref = backend.settings, call.ref
     request_id = answer.headers.get("x-request-id") if answer else None
-    request_id = settings.scrub(request_id)[:_EXCERPT] if request_id else None
-    came_back = settings.scrub(came_back)[:_EXCERPT].rstrip(".")
+    request_id = settings.shown(request_id, _REQUEST_ID) if request_id else None
+    came_back = came_back.rstrip(".")
     words = f"{came_back}. {advice}." + (f" Request id: {request_id}." if request_id else "")
     error = kind(
         located(words, call.what, settings.conn_id),
@@ -313,15 +375,16 @@ def _error(
     return error
 
 
-def _excerpt(answer: Answer) -> str:
+def _excerpt(backend: Backend, answer: Answer) -> str:
     """Return how an answer begins; of JSON only its shape: a run holds what people wrote."""
-    text = answer.content[: _EXCERPT * 4].decode(errors="replace").strip()
+    text = answer.content[:_BEGINNING].decode(errors="replace").strip()
     if not text.startswith(("{", "[", '"')):
-        return repr(text) if text else "no body"
+        return repr(backend.settings.shown(text)) if text else "no body"
     try:
         body = answer.body()
     except ValueError:
         return f"{len(answer.content)} bytes that begin like JSON"
     if isinstance(body, dict):
-        return f"a JSON object with {', '.join(map(repr, body)) or 'nothing in it'}"
+        names = ", ".join(repr(str(name)[:_CODE]) for name in islice(body, _NAMES))
+        return f"a JSON object with {backend.settings.shown(names) or 'nothing in it'}"
     return f"a JSON {'array' if isinstance(body, list) else 'text'}"

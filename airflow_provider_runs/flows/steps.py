@@ -39,6 +39,8 @@ T = TypeVar("T")
 #: Seconds that each request may take at least, even right at the deadline: a wait polls once more
 #: when its time is up, and that poll must be able to succeed.
 LAST_LOOK = 2.0
+#: The longest body that is accepted of any server whose connection does not say another, in bytes.
+MOST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,15 @@ class Send:
     :param request: the request; its timeouts are in its extensions.
     :param until: when the complete answer must be there, in epoch seconds.
     :param credential: the credential whose token it carries, if any.
+    :param most: the longest body that is accepted, in bytes.
+    :param hurried: whether it is sent even while the server asks its clients to wait.
     """
 
     request: httpx.Request
     until: float
     credential: EntraID | None = None
+    most: int = MOST
+    hurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.plain_json import plain_json
 from airflow_provider_runs.run_ref import RunRef
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class Wait:
     def to_json(self) -> JsonObject:
         """Return the wait as plain JSON; ``Wait.from_json`` is its inverse."""
         own = {name: getattr(self, name) for name in _OWN}
-        return {"run_id": self.ref.run_id, "thread_id": self.ref.thread_id, **own}
+        ids = {"run_id": self.ref.run_id, "thread_id": self.ref.thread_id}
+        stored: JsonObject = plain_json({**ids, **own})
+        return stored
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Wait:

@@ -28,7 +28,7 @@ class Follower:
     :param flow: the flow that waits.
     """
 
-    __slots__ = ("context", "due", "end", "flow", "looking", "pause", "wait", "wants")
+    __slots__ = ("context", "due", "end", "flow", "is_reading", "looking", "pause", "wait", "wants")
 
     def __init__(self, wait: Wait, flow: Flow[Run]) -> None:
         # The triggerer tells from the context whose log a line belongs in.
@@ -40,6 +40,7 @@ class Follower:
         self.pause = 0.0  # seconds
         self.due = math.inf  # end of the pause, in the event loop's time
         self.looking = False  # whether its step after the pause is a poll
+        self.is_reading = False  # whether a thread reads an answer for it
 
     @property
     def group(self) -> str:
@@ -60,15 +61,35 @@ class Follower:
         :return: its next step; ``None`` if it has ended.
         """
         self.due, self.wants = math.inf, False
+        return None if self.end.done() else self._settle(*self._compute(reply))
+
+    async def advance_in_thread(self, reply: Reply) -> Step | None:
+        """Do what ``advance`` does, with a reply that takes too long to read in an event loop."""
+        self.due, self.wants = math.inf, False
         if self.end.done():
             return None
+        self.is_reading = True
         try:
-            return self.context.run(advance, self.flow, reply)
+            outcome = await asyncio.to_thread(self._compute, reply)
+        finally:
+            self.is_reading = False
+        return None if self.end.done() else self._settle(*outcome)
+
+    def _compute(self, reply: Reply | Exception) -> tuple[Step | None, Run | Exception | None]:
+        """Return the flow's next step, or how it has ended."""
+        try:
+            return self.context.run(advance, self.flow, reply), None
         except StopIteration as end:
-            self.end.set_result(end.value)
+            return None, end.value
         except Exception as error:  # noqa: BLE001 - it goes to whoever waits
-            self.end.set_exception(error)
-        return None
+            return None, error
+
+    def _settle(self, step: Step | None, end: Run | Exception | None) -> Step | None:
+        if isinstance(end, Exception):
+            self.end.set_exception(end)
+        elif end is not None:
+            self.end.set_result(end)
+        return step
 
 
 class Group:

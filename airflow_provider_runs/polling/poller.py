@@ -15,6 +15,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs import metrics
+from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.errors import RunsTransportError, located
 from airflow_provider_runs.flows.follow import wait_for
 from airflow_provider_runs.flows.steps import LAST_LOOK, Look, Refresh, Send, Sleep
@@ -22,7 +23,7 @@ from airflow_provider_runs.polling.clock import Clock
 from airflow_provider_runs.polling.followers import Follower, Followers
 from airflow_provider_runs.polling.looks import WORKERS, Looks
 from airflow_provider_runs.polling.lookup import Lookup
-from airflow_provider_runs.transport.drivers import send
+from airflow_provider_runs.transport.exchanges import send
 from airflow_provider_runs.transport.leases import Leases
 
 if TYPE_CHECKING:
@@ -124,7 +125,10 @@ class Poller:
             conn_id=conn_id,
             transient=True,
         )
-        self._go(follower, error)
+        if follower.is_reading:  # the last answer has just come
+            self._loop.call_later(LAST_LOOK, self._end_unseen, follower, backend)
+        else:
+            self._go(follower, error)
 
     def _go(self, follower: Follower, reply: Reply | Exception = None) -> None:
         """Send a follower the reply to its last step, and carry out its next one."""
@@ -145,12 +149,16 @@ class Poller:
 
     async def _send(self, follower: Follower, step: Send) -> None:
         """Send one of a wait's own requests, such as the cancel of its run."""
+        reply: Answer | Exception
         try:
-            answer = await send(step, self._lookup.client, self._sends)
+            reply = await send(step, self._lookup.client, self._sends)
         except Exception as error:  # noqa: BLE001 - it goes to the wait
-            self._go(follower, error)
+            reply = error
+        # Not within the block: what the wait raises then would hold this error.
+        if isinstance(reply, Answer) and reply.is_heavy:
+            self._carry_out(follower, await follower.advance_in_thread(reply))
         else:
-            self._go(follower, answer)
+            self._go(follower, reply)
         self._looks.start_workers()
 
     async def _refresh(self, follower: Follower) -> None:

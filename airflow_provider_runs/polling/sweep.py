@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Sweep", "cancel_one", "sweep"]
 
+#: Seconds that a sweep may take which waits for no run to end.
+NO_WAIT = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -103,7 +106,8 @@ async def sweep(backend: Backend, todo: Sweep, log: Log) -> list[Swept]:
 
     poller = Poller(look_up, slots)
     async with aclosing(poller), shared_client(backend.settings) as http:
-        sweeper = _Sweeper(backend, todo, log, http, slots, poller)
+        until = todo.deadline or time.time() + NO_WAIT
+        sweeper = _Sweeper(backend, todo, log, http, slots, poller, until)
         names, lines = todo.thread_ids, list[Swept]()
         if names is None:
             names, lines = await sweeper.busy()
@@ -136,6 +140,7 @@ class _Sweeper:
     http: SharedClient
     slots: asyncio.Semaphore
     poller: Poller
+    until: float  # epoch seconds
 
     async def busy(self) -> tuple[list[str], list[Swept]]:
         """Return the threads that have active runs, and a line if not all of them can be listed.
@@ -148,7 +153,7 @@ class _Sweeper:
         def skipped(record: Skipped) -> None:
             lines.append(_unlisted("(unknown thread)", _unreadable(record)))
 
-        pages = busy_threads(self.backend, deadline=self.todo.deadline, skipped=skipped)
+        pages = busy_threads(self.backend, deadline=self.until, skipped=skipped)
         for page in pages:
             try:
                 names.update(dict.fromkeys(await adrive(page, self.http, self.slots)))
@@ -170,18 +175,18 @@ class _Sweeper:
             line = _unlisted(thread_id, _unreadable(record))
             lines.append(replace(line, run_id=record.id))
 
-        pages = list_runs(self.backend, thread_id, deadline=self.todo.deadline, skipped=skipped)
+        pages = list_runs(self.backend, thread_id, deadline=self.until, skipped=skipped)
         try:
             for page in pages:
                 found = await adrive(page, self.http, self.slots)
                 runs += [run for run in found if self.todo.matches(run)]
-        except RunsError as error:
-            all_or_some = "all " if runs else ""
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about one thread
+            all_or_some, words = "all " if runs else "", self.words(error)
             self.log.warning(
                 "Could not list %sthe runs of thread %r. %s",
-                *(all_or_some, _shown(thread_id), error.message),
+                *(all_or_some, _shown(thread_id), words),
             )
-            lines.append(_unlisted(thread_id, error.message))
+            lines.append(_unlisted(thread_id, words))
         swept = await asyncio.gather(*(self.run(thread_id, run) for run in runs))
         return [line for line in (*swept, *lines) if line]
 
@@ -199,21 +204,29 @@ class _Sweeper:
             return replace(found, result=Result.WOULD_CANCEL)
         try:
             after = await self.cancel(run, RunRef(run.id, thread_id))
-        except RunsError as error:
-            line = replace(found, result=_failure(error), error=error.message)
-            if error.run:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about one run
+            line = replace(found, result=_failure(error), error=self.words(error))
+            if isinstance(error, RunsError) and error.run:
                 line = replace(line, after=error.run["status"])
-            self.log.warning("%s", error.message)
+            self.log.warning("%s", line.error)
         else:
             line = replace(found, after=after.status.value, result=_success(after))
         self.log.info("Run %r on thread %r: %s", line.run_id, thread_id, line.result.value)
         return line
 
+    def words(self, error: Exception) -> str:
+        """Return what an error says; of one that is not this provider's, as it may be shown."""
+        if isinstance(error, RunsError):
+            return error.message
+        return self.backend.settings.shown(f"{type(error).__name__}: {error}")
+
     async def cancel(self, found: Run, ref: RunRef) -> Run:
         """Cancel a run; if the sweep has a deadline, wait until the run is final."""
         until = self.todo.deadline
         if until is None:
-            flow = cancel_run(self.backend, ref, missing_grace=self.todo.missing_grace)
+            flow = cancel_run(
+                self.backend, ref, deadline=self.until, missing_grace=self.todo.missing_grace
+            )
             return await adrive(flow, self.http, self.slots)
         pause = self.todo.poll_interval
         wait = Wait(
@@ -265,7 +278,7 @@ def _success(run: Run) -> Result:
     return Result.ENDED if run.is_final else Result.ASKED
 
 
-def _failure(error: RunsError) -> Result:
+def _failure(error: Exception) -> Result:
     if isinstance(error, RunNotFound):
         return Result.ENDED  # the sweep had just found it, so it was deleted: it cannot be running
     if isinstance(error, CancelRefused):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from airflow_provider_runs.errors import RunsError, RunsResponseError
 from airflow_provider_runs.models import Run
-from airflow_provider_runs.plain_json import JsonObject
+from airflow_provider_runs.plain_json import JsonObject, plain_json
 from airflow_provider_runs.polling.report import Swept
 from airflow_provider_runs.run_ref import same_id
 from airflow_provider_runs.summary import summary_of
@@ -129,7 +129,10 @@ class SweepEvent(BaseModel):
 
     def to_json(self) -> JsonObject:
         """Return the event as plain JSON."""
-        return self.model_dump(mode="json", exclude_none=False, exclude=self._absent())
+        event: JsonObject = plain_json(
+            self.model_dump(mode="json", exclude_none=False, exclude=self._absent())
+        )
+        return event
 
     def _absent(self) -> set[str]:
         # Version 0.1.0 distinguishes a report from an error by the field that is present.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs import metrics
 from airflow_provider_runs.airflow_errors import AirflowTaskTimeout
+from airflow_provider_runs.plain_json import plain_json, short_json
 from airflow_provider_runs.summary import SUMMARY, summary_of
 from airflow_provider_runs.tasks import lazy
 
@@ -54,7 +55,7 @@ class ReturnsRun:
 
     def _result(self, run: Run) -> JsonObject:
         """Return what the task returns of its run, as ``xcom`` says."""
-        whole = run.to_json()
+        whole = plain_json(run.to_json())
         if self.xcom == "summary":
             return summary_of(whole)
         return {name: value for name, value in whole.items() if name not in _INPUTS}
@@ -106,7 +107,7 @@ class ReturnsRun:
         :param context: of the task.
         :param run: the run; nothing is reported before it has ended.
         """
-        usage = _counts(run.summary().to_json()["usage"])
+        usage = short_json(_counts(run.summary().to_json()["usage"]))
         if self._usage_reported or not run.is_final or not usage:
             return
         self._usage_reported = True

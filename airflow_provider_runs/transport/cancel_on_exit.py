@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
+from airflow_provider_runs.transport.in_time import in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.steps import Log
-    from airflow_provider_runs.models import RunRef
+    from airflow_provider_runs.models import Run, RunRef
 
 __all__ = ["CANCEL_TIMEOUT", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
 
@@ -41,25 +42,24 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
     :param log: gets one line.
     :param action: how to cancel, where the API has several ways; by default the connection's.
     """
-    said: list[str] = []
 
-    def call() -> None:
-        try:
-            with make_client(backend) as http:
-                until = time.time() + CANCEL_TIMEOUT
-                run = drive(cancel_run(backend, ref, action=action, deadline=until), http)
-        except Exception as error:  # noqa: BLE001 - the task already ends with another error
-            said.append(f"Could not cancel {ref} before exit; it may still be running. {error}")
-        else:
-            said.append(
-                f"The task is being killed: the cancel of {ref} was requested, and it was "
-                f"{run.status.value} then"
-            )
+    def call() -> Run:
+        until = time.time() + CANCEL_TIMEOUT
+        with make_client(backend) as http:
+            flow = cancel_run(backend, ref, action=action, deadline=until, hurried=True)
+            return drive(flow, http)
 
-    thread = threading.Thread(target=call, daemon=True, name="cancel-run-before-exit")
-    thread.start()
-    thread.join(2 * CANCEL_TIMEOUT)
-    log.warning("%s", said[0] if said else f"The cancel of {ref} before exit has no answer yet")
+    try:
+        run = in_time(call, 2 * CANCEL_TIMEOUT)
+    except TimeoutError:
+        log.warning("The cancel of %s before exit has no answer yet", ref)
+    except Exception as error:  # noqa: BLE001 - the task already ends with another error
+        log.warning("Could not cancel %s before exit; it may still be running. %s", ref, error)
+    else:
+        log.warning(
+            "The task is being killed: the cancel of %s was requested, and it was %s then",
+            *(ref, run.status.value),
+        )
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
 
 import httpx
 
@@ -15,17 +15,19 @@ from airflow_provider_runs.flows.failures import retry_after
 from airflow_provider_runs.flows.steps import LAST_LOOK
 from airflow_provider_runs.transport.certificates import ssl_context
 from airflow_provider_runs.transport.entra import auth_of
+from airflow_provider_runs.transport.environment import proxy_of
 from airflow_provider_runs.transport.leases import Leases
+from airflow_provider_runs.transport.plain import AsyncPlainTransport, PlainTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.wire import Answer
     from airflow_provider_runs.connections.settings import Settings
     from airflow_provider_runs.transport.aiohttp import FastTransport
 
-__all__ = ["SharedClient", "make_client", "shared_client", "shared_clients"]
+__all__ = ["BlockingClient", "SharedClient", "make_client", "shared_client", "shared_clients"]
 
 #: Connections to one server, and seconds for which an idle one is kept: longer than the pause
 #: between two polls. For each request a pool looks through all of its connections, so a larger pool
@@ -35,33 +37,66 @@ LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepaliv
 DEFAULT_RETRY_AFTER = 1.0
 
 
-class SharedClient(httpx.AsyncClient):
-    """A client that applies the server's ``Retry-After`` to all of its users.
+class BlockingClient(httpx.Client):
+    """A client that keeps no cookies and reads nothing from the environment.
 
-    :param direct: the transport for all requests; by default httpx chooses one, by the proxies in
-        the environment.
-    :param options: for ``httpx.AsyncClient``.
+    :param transport: for all requests.
+    :param options: for ``httpx.Client``.
     """
 
-    quiet_until = 0.0  # epoch seconds
+    def __init__(self, transport: httpx.BaseTransport, **options: Any) -> None:
+        super().__init__(transport=transport, cookies=_no_cookies(), trust_env=False, **options)
+        self._direct = transport
 
-    def __init__(self, direct: httpx.AsyncBaseTransport | None = None, **options: Any) -> None:
-        super().__init__(transport=direct, **options)
-        self._direct = direct
-
-    async def begin(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
-        """Send a request.
+    def begin(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send a request; redirects are not followed, as the key would go wherever they lead.
 
         :param auth: what puts a token into the request, if anything.
         :return: the response, whose body may still be arriving.
         :raises httpx.RequestError: if no answer begins to arrive.
         """
+        # httpx's own `send` builds the request that would follow a redirect, and may fail at that.
+        if auth is None:
+            return self._direct.handle_request(request)
+        flow = auth.sync_auth_flow(request)
+        request = next(flow)
+        while True:
+            response = self._direct.handle_request(request)
+            try:
+                request = flow.send(response)
+            except StopIteration:
+                return response
+            response.close()
+
+
+class SharedClient(httpx.AsyncClient):
+    """A client that applies the server's ``Retry-After`` to all of its users.
+
+    :param transport: for all requests.
+    """
+
+    quiet_until = 0.0  # epoch seconds
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        super().__init__(transport=transport, cookies=_no_cookies(), trust_env=False)
+        self._direct = transport
+
+    async def begin(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Do what ``BlockingClient.begin`` does, for asyncio."""
         if self.is_closed:
             raise httpx.ConnectError("the connection was changed in the meantime")
-        if auth or self._direct is None:
-            return await self.send(request, stream=True, follow_redirects=False, auth=auth)
-        # `send` spends a third of its time on cookies, which these requests do not use.
-        return await self._direct.handle_async_request(request)
+        # httpx's own `send` also spends a third of its time on cookies.
+        if auth is None:
+            return await self._direct.handle_async_request(request)
+        flow = auth.async_auth_flow(request)
+        request = await anext(flow)
+        while True:
+            response = await self._direct.handle_async_request(request)
+            try:
+                request = await flow.asend(response)
+            except StopAsyncIteration:
+                return response
+            await response.aclose()
 
     async def pause(self, until: float) -> None:
         """Sleep until the server may be asked again, but leave time for a last request.
@@ -82,41 +117,36 @@ class SharedClient(httpx.AsyncClient):
         self.quiet_until = max(self.quiet_until, time.time() + (seconds or 0.0))
 
 
-def make_client(backend: Backend) -> httpx.Client:
+def _no_cookies() -> CookieJar:
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
+def make_client(backend: Backend) -> BlockingClient:
     """Return a blocking client with a connection's base URL and key. The caller closes it.
 
     :param backend: of the connection.
     :raises RunsConfigError: if the connection's CA bundle or proxy cannot be used.
     """
     settings = backend.settings
-    context = ssl_context(settings)
-    with _explained(settings):
-        return httpx.Client(
-            base_url=settings.base_url,
-            headers=backend.all_headers(),
-            params=backend.params(),
-            auth=auth_of(backend.credential),
-            proxy=settings.options.proxy,
-            verify=context,
-            timeout=settings.options.timeout,
-            limits=LIMITS,
-        )
+    transport = PlainTransport(ssl_context(settings), LIMITS, proxy_of(settings))
+    return BlockingClient(
+        transport,
+        base_url=settings.base_url,
+        headers=backend.all_headers(),
+        params=backend.params(),
+        auth=auth_of(backend.credential),
+        timeout=settings.options.timeout,
+    )
 
 
 async def _make(settings: Settings) -> SharedClient:
     # Loading certificates, or aiohttp, takes tens of milliseconds: too long for an event loop.
     context = await asyncio.to_thread(ssl_context, settings)
-    fast = await asyncio.to_thread(_fast_transport)
-    if not settings.options.proxy and getproxies().keys() - {"no"}:
-        # httpx decides which of the environment's proxies serves a host.
-        return SharedClient(verify=context, limits=LIMITS)
-    if fast and not settings.options.proxy:
-        return SharedClient(fast(verify=context, limits=LIMITS))
-    with _explained(settings):
-        plain = httpx.AsyncHTTPTransport(
-            verify=context, limits=LIMITS, proxy=settings.options.proxy
-        )
-    return SharedClient(plain)
+    proxy = proxy_of(settings)
+    fast = None if proxy else await asyncio.to_thread(_fast_transport)
+    if fast:
+        return SharedClient(fast(context, LIMITS))
+    return SharedClient(AsyncPlainTransport(context, LIMITS, proxy))
 
 
 def _fast_transport() -> type[FastTransport] | None:
@@ -125,23 +155,6 @@ def _fast_transport() -> type[FastTransport] | None:
     except ImportError:
         return None
     return FastTransport
-
-
-@contextmanager
-def _explained(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise RunsConfigError(
-            f"Connection {settings.conn_id!r} has a SOCKS proxy, which needs a package that is not "
-            f"installed: pip install 'httpx[socks]'. ({error})",
-            conn_id=settings.conn_id,
-        ) from error
-    except ValueError as error:
-        raise RunsConfigError(
-            f"Connection {settings.conn_id!r} has a proxy that httpx cannot use: {error}",
-            conn_id=settings.conn_id,
-        ) from error
 
 
 async def _close(client: asyncio.Task[SharedClient]) -> None:

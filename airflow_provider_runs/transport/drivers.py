@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -14,29 +12,24 @@ from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.calls import glimpse_run
 from airflow_provider_runs.flows.steps import Look, Refresh, Send, Sleep, advance
-from airflow_provider_runs.transport.entra import auth_of
+from airflow_provider_runs.transport.exchanges import exchange, send
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.flows.steps import Flow, Reply
-    from airflow_provider_runs.transport.clients import SharedClient
+    from airflow_provider_runs.flows.steps import Flow, Reply, Step
+    from airflow_provider_runs.transport.clients import BlockingClient, SharedClient
 
-__all__ = ["adrive", "drive", "send"]
+__all__ = ["adrive", "drive"]
 
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-#: The longest answer that is accepted, in bytes; a run has a few kilobytes.
-MAX_BODY = 32 * 1024 * 1024
 
 
 def drive(
     flow: Flow[T],
-    client: httpx.Client,
-    refresh: Callable[[], tuple[Backend, httpx.Client]] | None = None,
+    client: BlockingClient,
+    refresh: Callable[[], tuple[Backend, BlockingClient]] | None = None,
 ) -> T:
     """Run a flow to its end, blocking.
 
@@ -58,7 +51,7 @@ def drive(
         return end.value  # type: ignore[no-any-return]  # the flow's own type
 
 
-def _take(step: Send | Sleep | Look, client: httpx.Client) -> Reply | Exception:
+def _take(step: Send | Sleep | Look, client: BlockingClient) -> Reply | Exception:
     """Carry out a step; an error that is the flow's to judge is returned."""
     match step:
         case Sleep():
@@ -66,7 +59,7 @@ def _take(step: Send | Sleep | Look, client: httpx.Client) -> Reply | Exception:
             return None
         case Send():
             try:
-                return _exchange(step, client)
+                return exchange(step, client)
             except httpx.RequestError as error:
                 return error
         case Look():
@@ -93,15 +86,27 @@ async def adrive(
     :raises RunsError: what the flow raises.
     """
     reply: Reply | Exception = None
+    while True:
+        if isinstance(reply, Answer) and reply.is_heavy:
+            # Reading it takes too long for an event loop; a flow does no I/O and shares nothing.
+            step, result = await asyncio.to_thread(_advance, flow, reply)
+        else:
+            step, result = _advance(flow, reply)
+        reply = None  # no body is kept while it sleeps
+        if step is None:
+            return result  # type: ignore[return-value]  # the flow has ended with it
+        if not isinstance(step, Refresh):
+            reply = await _atake(step, client, slots)
+        elif refresh:
+            reply, client = await refresh()
+
+
+def _advance(flow: Flow[T], reply: Reply | Exception) -> tuple[Step | None, T | None]:
+    """Return the next step of a flow; or ``None``, and what it returned."""
     try:
-        while True:
-            step, reply = advance(flow, reply), None
-            if not isinstance(step, Refresh):
-                reply = await _atake(step, client, slots)
-            elif refresh:
-                reply, client = await refresh()
+        return advance(flow, reply), None
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]  # the flow's own type
+        return None, end.value
 
 
 async def _atake(
@@ -122,63 +127,3 @@ async def _atake(
                 return await adrive(alone, client, slots)
             except RunsError as error:
                 return error
-
-
-async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None) -> Answer:
-    """Send one request, and return its complete answer.
-
-    :param slots: as for ``adrive``.
-    :raises httpx.RequestError: if no complete answer arrives in time.
-    """
-    async with slots or nullcontext():
-        return await _aexchange(step, client)
-
-
-def _exchange(step: Send, client: httpx.Client) -> Answer:
-    content = bytearray()
-    # Redirects are not followed: the key would go to whatever host the answer names.
-    response = client.send(
-        step.request, stream=True, follow_redirects=False, auth=auth_of(step.credential)
-    )
-    try:
-        for chunk in response.iter_bytes():
-            content += chunk
-            _check(step, content)
-    finally:
-        response.close()
-    return _answer(step, response, content)
-
-
-async def _aexchange(step: Send, client: SharedClient) -> Answer:
-    content = bytearray()
-    await client.pause(step.until)
-    try:
-        async with asyncio.timeout(step.until - time.time()):
-            response = await client.begin(step.request, auth_of(step.credential))
-            try:
-                async for chunk in response.aiter_bytes():
-                    content += chunk
-                    _check(step, content)
-            finally:
-                await response.aclose()
-    except TimeoutError as error:
-        raise httpx.ReadTimeout("the answer was still arriving") from error
-    answer = _answer(step, response, content)
-    client.take_note(answer)
-    return answer
-
-
-def _answer(step: Send, response: httpx.Response, content: bytearray) -> Answer:
-    log.debug("%s %s: %d", step.request.method, step.request.url, response.status_code)
-    return Answer(response.status_code, response.headers, bytes(content))
-
-
-def _check(step: Send, content: bytearray) -> None:
-    """Stop an answer that trickles in or never ends: httpx bounds each read, not their sum.
-
-    A blocking client cannot be stopped while headers trickle in; there h11 bounds their size.
-    """
-    if time.time() > step.until:
-        raise httpx.ReadTimeout("the answer was still arriving")
-    if len(content) > MAX_BODY:
-        raise httpx.RemoteProtocolError(f"the answer is longer than {MAX_BODY} bytes")

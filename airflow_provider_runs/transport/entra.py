@@ -23,6 +23,7 @@ import httpx
 from airflow_provider_runs.errors import RunsConfigError
 from airflow_provider_runs.flows.failures import TokenUnavailable
 from airflow_provider_runs.transport.certificates import ssl_context
+from airflow_provider_runs.transport.in_time import in_time
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -44,20 +45,24 @@ class _Entra(httpx.Auth):
     """Puts a token into each request, and renews it once if the server refuses it.
 
     :param wanted: the identity whose tokens are used.
+    :param until: when a token must have been fetched, in epoch seconds; ``None`` for any time. It
+        bounds the blocking way only: asyncio's is bounded from outside.
     """
 
-    def __init__(self, wanted: EntraID) -> None:
+    def __init__(self, wanted: EntraID, until: float | None) -> None:
         self._wanted = wanted
+        self._until = until
         self._source = _sources.of(wanted)
 
     def sync_auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Send a request with a token, which is fetched if necessary."""
-        token = self._source.token(self._wanted)
+        token = self._source.token(self._wanted, until=self._until)
         answer = yield _with_token(request, token)
         if answer.status_code == 401:
-            yield _with_token(request, self._source.token(self._wanted, refused=token))
+            again = self._source.token(self._wanted, refused=token, until=self._until)
+            yield _with_token(request, again)
 
     async def async_auth_flow(
         self, request: httpx.Request
@@ -81,12 +86,14 @@ class _Service:
     default credential raises the same for everything.
 
     :param credential: the kind of credential, as the connection names it.
+    :param refuses: whether it refuses the credential, as far as is known; also if the credential
+        finds nothing to identify itself with.
     """
 
-    def __init__(self, credential: str) -> None:
+    def __init__(self, credential: str, *, refuses: bool = True) -> None:
         self._credential = credential
         self.asked = False
-        self.refuses = True  # also if a credential finds nothing to identify itself with
+        self.refuses = refuses
 
     def sent(self, request: Any) -> None:
         """Note that a request is sent."""
@@ -119,17 +126,24 @@ class _Source:
         self._ends_at = 0.0  # epoch seconds, like the next
         self._renew_at = 0.0
 
-    def token(self, wanted: EntraID, refused: str | None = None) -> str:
+    def token(self, wanted: EntraID, refused: str | None = None, until: float | None = None) -> str:
         """Return a token, blocking while it is fetched.
 
         :param wanted: this identity.
         :param refused: a token that the server has refused.
+        :param until: when it must have been fetched, in epoch seconds; ``None`` for any time.
         :raises TokenUnavailable: if fetching one fails.
         :raises RunsConfigError: if ``azure-identity`` is missing or cannot use the settings.
         """
         # No lock: a task that is killed during a fetch cancels its run from another thread.
         if self._is_due(refused):
-            self._judge(self._fetch(wanted), wanted.settings, refused)
+            left = None if until is None else max(0.0, until - time.time())
+            try:
+                # The libraries bound each read of an answer, not their sum.
+                failure = in_time(lambda: self._fetch(wanted), left)
+            except TimeoutError as error:
+                failure = _Failure(error, _Service(wanted.kind, refuses=False))
+            self._judge(failure, wanted.settings, refused)
         return self._token
 
     async def atoken(self, wanted: EntraID, refused: str | None = None) -> str:
@@ -222,9 +236,13 @@ class _Sources:
 _sources = _Sources()
 
 
-def auth_of(credential: EntraID | None) -> httpx.Auth | None:
-    """Return what puts a credential's token into requests; ``None`` without a credential."""
-    return _Entra(credential) if credential else None
+def auth_of(credential: EntraID | None, until: float | None = None) -> httpx.Auth | None:
+    """Return what puts a credential's token into requests; ``None`` without a credential.
+
+    :param credential: the credential.
+    :param until: when a token must have been fetched, in epoch seconds; ``None`` for any time.
+    """
+    return _Entra(credential, until) if credential else None
 
 
 @asynccontextmanager

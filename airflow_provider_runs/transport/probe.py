@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
+from airflow_provider_runs.transport.in_time import in_time
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
@@ -28,14 +28,12 @@ def probe_in_time(backend: Backend) -> tuple[bool, str]:
     settings = backend.settings
     timeout = min(settings.options.timeout, TEST_BUDGET)
     hurried = type(backend)(settings.with_options(timeout=timeout, max_retries=0))
-    # In a thread of its own, as the web server's thread waits here: a server whose answer trickles
-    # in can block the client for longer than any timeout, and then this gives up on the answer.
-    end: list[tuple[bool, str]] = []
-    thread = threading.Thread(target=lambda: end.append(_probe(hurried)), daemon=True)
-    thread.start()
-    thread.join(TEST_BUDGET + 2)
-    late = f"{settings.base_url} timed out after {TEST_BUDGET + 2:.0f} s. Check that it is up."
-    return end[0] if end else (False, late)
+    try:
+        # Several calls belong to it, each with a bound of its own; the web server's thread waits.
+        return in_time(lambda: _probe(hurried), TEST_BUDGET + 2)
+    except TimeoutError:
+        late = f"{settings.base_url} timed out after {TEST_BUDGET + 2:.0f} s. Check that it is up."
+        return False, late
 
 
 def _probe(backend: Backend) -> tuple[bool, str]:
@@ -48,7 +46,7 @@ def _probe(backend: Backend) -> tuple[bool, str]:
     except BaseException as error:  # noqa: BLE001 - the user is to see it, and it ends this thread
         return (
             False,
-            f"The test itself failed. {settings.scrub(f'{type(error).__name__}: {error}')}",
+            f"The test itself failed. {settings.shown(f'{type(error).__name__}: {error}')}",
         )
     if knows_key:
         return True, f"Connected to {settings.base_url}, and the key is valid."

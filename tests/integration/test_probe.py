@@ -82,18 +82,14 @@ def test_an_unusable_connection(call, connect):
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize(
-    ("proxy", "words"),
-    [("socks://127.0.0.1:9", "Unknown scheme for proxy URL"), ("http://[::1", "Invalid")],
-)
-def test_an_exception_of_a_library_is_shown_as_itself(call, monkeypatch, proxy, words):
+@pytest.mark.parametrize("proxy", ["socks://127.0.0.1:9", "http://[::1"])
+def test_a_proxy_that_is_none_is_named(call, monkeypatch, proxy):
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ALL_PROXY", proxy)
     ok, shown = call("test_connection")
     assert not ok
-    assert words in shown
-    assert "timed out" not in shown
+    assert "environment variable ALL_PROXY" in shown
 
 
 class Leaving(AssistantsBackend):

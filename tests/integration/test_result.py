@@ -244,7 +244,7 @@ def test_a_timeout_that_rings_during_the_fetch_does_not_end_the_task(
         raise AirflowTaskTimeout("Timeout, PID: 7")
 
     def meanwhile():  # as the signal's handler would, wherever the fetch is
-        monkeypatch.setattr("httpx.Client.send", ring)
+        monkeypatch.setattr("httpcore.ConnectionPool.handle_request", ring)
 
     result, _ = resumed(make(), meanwhile)
     assert result["status"] == "completed"

@@ -138,11 +138,11 @@ def test_the_metadata_names_the_project(metadata: Message):
 
 def test_the_dependencies_are_these_four_and_those_of_two_extras(metadata: Message):
     assert sorted(metadata.get_all("Requires-Dist", [])) == [
+        "aiohttp>=3.10; extra == 'fast'",
         "aiohttp>=3.9; extra == 'azure'",
         "apache-airflow-providers-common-compat>=1.21",
         "apache-airflow>=3.1",
         "azure-identity>=1.19; extra == 'azure'",
-        "httpx-aiohttp>=0.1.8; extra == 'fast'",
         "httpx>=0.27",
         "pydantic>=2.11",
     ]

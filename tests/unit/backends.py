@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import strategies as st
+
 from airflow_provider_runs.connections.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +19,14 @@ CONNECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "runs_langgraph": ("https://gateway.test", {}),
     "runs_responses": ("https://gateway.test/v1", {}),
 }
+
+#: The characters that everybody takes: no lone surrogates, and no NUL.
+WHOLE = st.characters(codec="utf-8", exclude_characters="\0")
+
+
+def can_be_logged(payload: dict[str, Any]) -> bool:
+    """Return whether the id and the status of a run are as they are shown."""
+    return all(payload[name].isprintable() for name in ("id", "status"))
 
 
 def backend_of(

@@ -72,7 +72,11 @@ BETA = {"OpenAI-Beta": "assistants=v2"}
 )
 def test_the_headers_are_what_the_connection_says(extra, key, headers):
     assert backend(extra, key=key).headers() == headers
-    ours = {"Accept": "application/json", "User-Agent": f"airflow-provider-runs/{__version__}"}
+    ours = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"airflow-provider-runs/{__version__}",
+    }
     assert backend(extra, key=key).all_headers() == {**headers, **ours}
 
 

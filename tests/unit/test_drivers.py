@@ -19,7 +19,12 @@ from airflow_provider_runs.flows.calls import get_run, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import clients
-from airflow_provider_runs.transport.clients import SharedClient, make_client, shared_client
+from airflow_provider_runs.transport.clients import (
+    BlockingClient,
+    SharedClient,
+    make_client,
+    shared_client,
+)
 from airflow_provider_runs.transport.drivers import adrive, drive
 
 REF = RunRef("run_1", "thread_1")
@@ -89,7 +94,7 @@ def test_both_drivers_do_the_same(make_backend, script, call):
         async with SharedClient(httpx.MockTransport(awaiting)) as client:
             return await adrive(call(backend), client)
 
-    with httpx.Client(transport=httpx.MockTransport(blocking)) as client:
+    with BlockingClient(httpx.MockTransport(blocking)) as client:
         first = outcome(lambda: drive(call(backend), client))
     assert outcome(lambda: asyncio.run(awaited())) == first
     assert awaiting.asked == blocking.asked

@@ -9,24 +9,25 @@ from hypothesis import strategies as st
 from airflow_provider_runs import errors
 from airflow_provider_runs.errors import RunsError, located
 from airflow_provider_runs.summary import summary_of
+from tests.unit.backends import WHOLE
 
 NAMES = [name for name in errors.__all__ if name != "located"]
 CLASSES = [getattr(errors, name) for name in NAMES]
 
-words = st.none() | st.text()
+words = st.none() | st.text(WHOLE)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text(WHOLE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(WHOLE), inner, max_size=3),
 )
 fields = st.fixed_dictionaries(
-    {"message": st.text()},
+    {"message": st.text(WHOLE)},
     optional={
         "conn_id": words,
         "run_id": words,
         "thread_id": words,
         "request_id": words,
         "status_code": st.none() | st.integers(100, 599),
-        "run": st.none() | st.dictionaries(st.text(), json_values),
+        "run": st.none() | st.dictionaries(st.text(WHOLE), json_values),
         "transient": st.booleans(),
         "retry_after": st.none() | st.floats(0, allow_nan=False, allow_infinity=False),
     },
@@ -86,7 +87,7 @@ def test_an_error_reads_as_its_message(error):
     assert str(error) == error.message
 
 
-@given(instances, st.text())
+@given(instances, st.text(WHOLE))
 def test_adding_says_more_and_loses_nothing(error, more):
     before = dict(vars(error))
     longer = error.adding(more)
@@ -95,7 +96,11 @@ def test_adding_says_more_and_loses_nothing(error, more):
     assert vars(error) == before
 
 
-@given(st.text(), st.text(min_size=1), st.sampled_from(["", "get run 'r' on thread 't (2)'"]))
+@given(
+    st.text(WHOLE),
+    st.text(WHOLE, min_size=1),
+    st.sampled_from(["", "get run 'r' on thread 't (2)'"]),
+)
 def test_what_is_added_comes_before_the_part_that_says_on_what(said, more, what):
     where = f"({what}, connection 'c')" if what else "(connection 'c')"
     error = errors.RunTimeout(located(said, what, "c"), conn_id="c")

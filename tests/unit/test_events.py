@@ -9,6 +9,7 @@ from airflow_provider_runs.errors import RunsError, RunsResponseError
 from airflow_provider_runs.models import Run, RunStatus
 from airflow_provider_runs.summary import SUMMARY, summary_of
 from airflow_provider_runs.tasks.events import Outcome, RunEvent, SweepEvent
+from tests.unit.backends import WHOLE
 
 NAMES = [name for name in errors.__all__ if name != "located"]
 CLASSES = [getattr(errors, name) for name in NAMES]
@@ -29,18 +30,18 @@ def event(status: str = "completed", **changes) -> dict:
 
 ERROR = RunsError("boom").to_json()
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text(WHOLE),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(WHOLE), inner, max_size=3),
 )
 some_runs = st.builds(
     lambda status, extra: {**extra, "id": "run_1", "status": status},
     st.sampled_from([*RunStatus, "paused"]).map(str) | json_values,
-    st.dictionaries(st.text(), json_values, max_size=3),
+    st.dictionaries(st.text(WHOLE), json_values, max_size=3),
 )
 some_errors = st.builds(
     lambda kind, message, extra: {**extra, "type": kind, "message": message},
     st.sampled_from(NAMES) | json_values,
-    st.text(),
+    st.text(WHOLE),
     st.dictionaries(st.sampled_from(["run", "run_id", "colour"]), json_values, max_size=2),
 )
 likely_events = st.fixed_dictionaries(
@@ -67,8 +68,8 @@ def test_the_summary_of_a_run_survives_the_journey(status):
 WORDS = "Ms Example's diagnosis"
 SAID = {"instructions": WORDS, "output": [{"text": WORDS}]}
 written = st.recursive(
-    st.just(WORDS) | st.text() | st.none(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.just(WORDS) | st.text(WHOLE) | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(WHOLE), inner, max_size=3),
 )
 whole_runs = st.builds(
     lambda status, known, odd: {**odd, **known, **SAID, "id": "run_1", "status": status},
@@ -76,7 +77,7 @@ whole_runs = st.builds(
     st.fixed_dictionaries(
         {}, optional={name: written for name in Run.model_fields if name not in SUMMARY}
     ),
-    st.dictionaries(st.text().filter(lambda name: name not in SUMMARY), written, max_size=3),
+    st.dictionaries(st.text(WHOLE).filter(lambda name: name not in SUMMARY), written, max_size=3),
 )
 
 
@@ -105,10 +106,10 @@ def test_an_event_that_is_refused_is_not_repeated():
 
 @given(
     st.sampled_from(CLASSES),
-    st.text(),
-    st.none() | st.text(),
+    st.text(WHOLE),
+    st.none() | st.text(WHOLE),
     st.none() | st.integers(100, 599),
-    st.none() | st.dictionaries(st.text(), json_values),
+    st.none() | st.dictionaries(st.text(WHOLE), json_values),
 )
 def test_an_error_survives_the_journey(kind, message, run_id, status_code, seen):
     sent = kind(message, run_id=run_id, status_code=status_code, run=seen, transient=True)

@@ -28,7 +28,8 @@ FLOORS = (
     ("connections",),
     ("models", "metrics"),
     ("_version", "airflow_errors", "errors", "provider_info", "run_ref", "status"),
-    ("plain_json", "summary"),
+    ("summary",),
+    ("plain_json",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Only these rooms may import Airflow.

@@ -43,6 +43,10 @@ ELSEWHERE = {
     "tasks/lazy.py": "unit/test_imports.py",  # what is loaded, and when
     "tasks/parameters.py": "integration/test_cancel.py",
     "transport/clients.py": "unit/test_drivers.py",  # what sends with them
+    "transport/exchanges.py": "unit/test_drivers.py",
+    "transport/failed.py": "hostile/test_network.py",  # in all three ways
+    "transport/network.py": "hostile/test_drips.py",  # who needs its bounds
+    "transport/plain.py": "hostile/test_network.py",
 }
 
 

@@ -16,7 +16,7 @@ INTERNAL = f"{package.__name__}.testing."
 PUBLIC = [
     name for name in MODULES if not name.startswith(INTERNAL) and not name.endswith("provider_info")
 ]
-if find_spec("httpx_aiohttp") is None:  # an extra, which the oldest environment does not have
+if find_spec("aiohttp") is None:  # an extra, which the oldest environment does not have
     PUBLIC.remove(f"{package.__name__}.transport.aiohttp")
 #: Where the documented names live.
 HOMES = {
