@@ -258,7 +258,7 @@ class Glimpse:
     :param id: the run's id.
     :param status: its status.
     :param raw_status: its status as the server spells it.
-    :param read: reads the whole run from the answer.
+    :param read: reads the whole run from the answer, once.
     :param poll_after: seconds that the server asks to wait before the next poll; 0 if it does not.
     """
 
@@ -274,12 +274,12 @@ class Glimpse:
         return self.status.is_final
 
     def with_run(self) -> Glimpse:
-        """Return the same with the whole run, which is read now.
+        """Return the same, once the whole run has been read.
 
         :raises ValueError: if it cannot be read.
         """
-        run = self.read()
-        return replace(self, read=lambda: run)
+        self.read()
+        return self
 
     def under(self, run_id: str) -> Glimpse:
         """Return the run under the id that was asked for; servers spell ids in several ways."""

@@ -9,9 +9,20 @@ where Airflow logs it.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["JsonObject", "one_line", "plain_json", "printable", "short_json", "whole_text"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "JsonObject",
+    "one_line",
+    "plain_json",
+    "printable",
+    "quoted",
+    "short_json",
+    "whole_text",
+]
 
 #: A JSON object, decoded.
 JsonObject = dict[str, Any]
@@ -57,10 +68,21 @@ def one_line(text: str, most: int) -> str:
     return printable(line, most)
 
 
+def quoted(text: str, most: int) -> str:
+    """Return what somebody outside says as a part of a sentence of ours.
+
+    :param text: the text.
+    :param most: how many characters are kept.
+    """
+    said = one_line(text, most).rstrip(".").replace('"', "'")
+    return f'"{said}"'
+
+
 def plain_json(value: Any, levels: int = _MAX_LEVELS) -> Any:
     """Return a value as every JSON parser accepts it: Airflow's own fails on anything else.
 
-    NaN and infinities become ``None``. Integers beyond 64 bits become strings.
+    NaN and infinities become ``None``. Integers beyond 64 bits become strings, and far longer ones
+    ``None``.
 
     :param value: decoded JSON.
     :param levels: how many levels of nesting are kept; anything deeper becomes ``None``.
@@ -74,10 +96,11 @@ def plain_json(value: Any, levels: int = _MAX_LEVELS) -> Any:
     return _plain(value)
 
 
-def short_json(value: Any) -> Any:
+def short_json(value: Any, clean: Callable[[str], str] = whole_text) -> Any:
     """Return a value as ``plain_json`` does, but only so much of it as a log can take.
 
     :param value: decoded JSON. Long texts are cut; values beyond some hundreds are left out.
+    :param clean: is given each text before it is cut.
     """
     kept = 0
 
@@ -85,7 +108,7 @@ def short_json(value: Any) -> Any:
         nonlocal kept
         kept += 1
         if isinstance(value, str):
-            return _cut(value)
+            return _cut(clean(value))
         if not isinstance(value, (dict, list)):
             return _plain(value)
         if not levels:

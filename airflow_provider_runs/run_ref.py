@@ -11,6 +11,9 @@ __all__ = ["RunRef", "as_uuid", "canonical", "id_text", "same_id"]
 
 T = TypeVar("T")
 
+#: Bits of a number that may be an id.
+_BITS = 64
+
 #: The spellings of a UUID. `uuid.UUID` takes more for one, such as 32 digits with underscores.
 _UUID = re.compile(
     r"(?:urn:)?(?:uuid:)?\{?"
@@ -25,7 +28,12 @@ def id_text(value: T) -> T | str:
 
     :param value: what should be an id; anything else is returned as it is.
     """
-    return str(value) if type(value) is int or isinstance(value, UUID) else value
+    given: object = value
+    if isinstance(given, UUID):
+        return str(given)
+    if isinstance(given, int) and not isinstance(given, bool) and given.bit_length() <= _BITS:
+        return str(given)
+    return value
 
 
 def as_uuid(name: str) -> str | None:

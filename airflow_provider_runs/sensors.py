@@ -16,6 +16,7 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.links import LinksToRun, RunLink
+from airflow_provider_runs.plain_json import quoted
 from airflow_provider_runs.status import FINAL, RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
@@ -282,6 +283,10 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         raise about(self, UnwantedStatus, words, run)
 
 
+#: Characters of a server's reason that an error shows.
+_REASON = 1000
+
+
 def _reason(run: Run) -> str:
     """Return the server's reason for the run's status, as the end of a sentence."""
     error, details = run.last_error, run.incomplete_details
@@ -291,4 +296,4 @@ def _reason(run: Run) -> str:
         reason = ": ".join(str(word) for word in known if word) or str(error)
     elif details:
         reason = str(getattr(details, "reason", None) or details)
-    return f": {reason.rstrip('.')}." if reason else "."
+    return f": {quoted(reason, _REASON)}." if reason else "."

@@ -49,6 +49,11 @@ class RunStatus(StrEnum):
         return self._name_ != "UNKNOWN"
 
     @property
+    def shown(self) -> str:
+        """The word as a log shows it: one of a server's own is quoted."""
+        return self.value if self.is_known else repr(self.value)
+
+    @property
     def is_final(self) -> bool:
         """Whether a run in this status has ended. A ``cancelling`` run has not."""
         return self in _FINAL

@@ -133,7 +133,7 @@ class RunStatusTrigger(BaseTrigger):
         else:
             self.log.info(
                 "The task was ended: the cancel of run %r was requested, and it was %s then",
-                *(ref.run_id, run.status.value),
+                *(ref.run_id, run.status.shown),
             )
 
     def _is_still_watched(self) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
@@ -16,7 +16,7 @@ from airflow_provider_runs.connections.fields import read_statuses
 from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
 from airflow_provider_runs.models import LONGEST, Glimpse, Run, RunStatus
-from airflow_provider_runs.plain_json import printable
+from airflow_provider_runs.plain_json import printable, short_json
 from airflow_provider_runs.run_ref import id_text, same_id
 from airflow_provider_runs.status import FINAL, USUAL_WORDS, same_spelling
 
@@ -268,9 +268,13 @@ class Backend(ABC):
         """
         known = self._known_statuses.get(word)
         if known is None:
-            word = printable(word, LONGEST)
+            word = self._word(word)
             known = self._known_statuses.get(same_spelling(word), word)
         return RunStatus.of(known)
+
+    def _word(self, word: str) -> str:
+        """Return a server's own word for a status as it may be shown."""
+        return printable(self.settings.scrub(word), LONGEST)
 
     @cached_property
     def _known_statuses(self) -> Mapping[str, str]:
@@ -297,9 +301,22 @@ class Backend(ABC):
         fields = self.run_fields(body) if isinstance(body, dict) else None
         if fields is None:
             raise ValueError("it is not a run")
-        word, run_id = fields.get("status"), _own_id(fields.get("id"))
+        word, run_id = fields.get("status"), self._own_id(fields.get("id"))
         status = self.status_of(word) if isinstance(word, str) else word
-        return Run.model_validate({**fields, "id": run_id, "status": status, "raw_status": word})
+        if isinstance(word, str) and not RunStatus.of(word).is_known:
+            word = self._word(word)
+        told = {"id": run_id, "status": status, "raw_status": word}
+        for name in ("last_error", "incomplete_details"):
+            if reason := fields.get(name):
+                told[name] = self.scrubbed(reason)
+        return Run.model_validate({**fields, **told})
+
+    def scrubbed(self, error: object) -> Any:
+        """Return why a run failed, as the server says it: it is told in errors and logs.
+
+        :param error: decoded JSON.
+        """
+        return short_json(error, self.settings.scrub)
 
     def run_fields(self, body: JsonObject) -> JsonObject:
         """Return a run's fields under the names that ``Run`` uses."""
@@ -344,12 +361,13 @@ class Backend(ABC):
         :raises ValueError: if there is no run in the body.
         """
         found = body if isinstance(body, dict) else {}
-        word, run_id = found.get("status"), _own_id(found.get(self.id_field))
+        word, run_id = found.get("status"), self._own_id(found.get(self.id_field))
         if not isinstance(word, str) or not isinstance(run_id, str):
             missing = self.id_field if isinstance(word, str) else "status"
             raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
-        word = printable(word, LONGEST)
-        return Glimpse(run_id, self.status_of(word), word, lambda: self.read_run(body))
+        word = word if RunStatus.of(word).is_known else self._word(word)
+        # All waits for this run share what is read of it.
+        return Glimpse(run_id, self.status_of(word), word, cache(lambda: self.read_run(body)))
 
     @abstractmethod
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
@@ -376,7 +394,7 @@ class Backend(ABC):
         :param body: an item of a list of threads.
         :raises ValueError: if it is no thread.
         """
-        found = _own_id(body.get("thread_id")) if isinstance(body, dict) else None
+        found = self._own_id(body.get("thread_id")) if isinstance(body, dict) else None
         if not isinstance(found, str) or not found:
             raise ValueError("it is not a thread, as it has no 'thread_id'")
         return found
@@ -401,8 +419,10 @@ class Backend(ABC):
             thread_id=ref.thread_id if ref else None,
         )
 
-
-def _own_id(value: object) -> object:
-    """Return an object's id as text that can be logged; anything else is returned as it is."""
-    name = id_text(value)
-    return printable(name, MAX_ID) if isinstance(name, str) else name
+    def _own_id(self, value: object) -> object:
+        """Return an object's id as text that can be logged; anything else is returned as it is."""
+        name = id_text(value)
+        if not isinstance(name, str):
+            return name
+        key = self.settings.key
+        return printable(self.settings.scrub(name) if key and key in name else name, MAX_ID)

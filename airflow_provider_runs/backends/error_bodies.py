@@ -16,8 +16,11 @@ _CODES = ("code", "error_code", "errorCode", "errorcode", "type", "status", "rea
 _INSIDE = ("error", "detail", "details", "errors", "fault")
 #: An ``error`` that is a code, next to a message.
 _CODE = re.compile(r"[A-Za-z]+(_[A-Za-z]+)+")
-#: How deep words are looked for, how many items of a list are told, and characters of a text.
-_LEVELS, _ITEMS, _LENGTH = 4, 3, 1000
+#: How deep words are looked for, and how many items of a list are told. Texts are cut later, once
+#: no secret is in them; so here only far behind the place of that cut.
+_LEVELS, _ITEMS, _LENGTH = 4, 3, 20_000
+#: Characters of a code.
+_LONGEST_CODE = 1000
 #: Bytes of a plain text that is an error.
 _LONGEST = 16 * 1024
 #: Bits of a number that may be a code.
@@ -65,7 +68,7 @@ def codes_in(body: object, levels: int = _LEVELS) -> list[str]:
     given = (body.get(name) for name in _CODES)
     own = [text for code in given if (text := _code(code))]
     name = body.get("error")
-    if isinstance(name, str) and len(name) < _LENGTH and _CODE.fullmatch(name):
+    if isinstance(name, str) and len(name) <= _LONGEST_CODE and _CODE.fullmatch(name):
         own.append(name)
     return [
         *first,
@@ -78,7 +81,7 @@ def _code(value: object) -> str:
     """Return a code as text; empty if it is none."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if value.bit_length() < _BITS else ""
-    return value[:_LENGTH].strip() if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) and len(value) <= _LONGEST_CODE else ""
 
 
 def text_in(content: bytes | bytearray) -> str:
@@ -93,4 +96,4 @@ def text_in(content: bytes | bytearray) -> str:
     except UnicodeDecodeError:
         return ""
     is_text = text.isprintable() and not text.startswith(("<", "{", "[", '"'))
-    return text[:_LENGTH] if is_text else ""
+    return text if is_text else ""

@@ -13,14 +13,17 @@ from typing import Any
 
 from pydantic_core import from_json
 
-__all__ = ["is_heavy", "read_json"]
+__all__ = ["LONG", "is_heavy", "read_json", "without_long_texts"]
 
 #: Values that an answer holds at most. Real ones hold some thousands: a hundred runs of fifty each.
 MOST_VALUES = 250_000
 #: Bytes, and marks between values, beyond which an answer is not read in an event loop.
-HEAVY, HEAVY_MARKS = 256 * 1024, 10_000
+HEAVY, HEAVY_MARKS = 256 * 1024, 4_000
+#: Bytes of an answer, and of a text in it, beyond which a poll has no use for the text.
+LONG, _LONG_TEXT = 4 * 1024 * 1024, 2000
 #: What stands before each value but the first.
 _MARKS = (b",", b":", b"{", b"[")
+_BACKSLASH = ord("\\")
 
 
 def is_heavy(content: bytes | bytearray) -> bool:
@@ -48,6 +51,22 @@ def read_json(content: bytes | bytearray) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def without_long_texts(content: bytearray) -> bytearray:
+    """Return a body with the empty text in the place of each long one.
+
+    :param content: the body. If it is still long then, it is returned without its end, which makes
+        it one that cannot be read.
+    """
+    kept, at = bytearray(), 0
+    while (begin := content.find(b'"', at)) >= 0 and len(kept) <= LONG:
+        end = _end_of_text(content, begin + 1)
+        kept += content[at:begin]
+        kept += content[begin:end] if end - begin <= _LONG_TEXT else b'""'
+        at = end
+    kept += content[at : at + LONG]
+    return kept[:LONG]
+
+
 def _marks(content: bytes | bytearray) -> int:
     return sum(content.count(mark) for mark in _MARKS)
 
@@ -68,8 +87,10 @@ def _end_of_text(content: bytes | bytearray, start: int) -> int:
     """Return where the text that begins here ends: after the next quote without a backslash."""
     at = start
     while (quote := content.find(b'"', at)) >= 0:
-        before = content[at:quote]
-        if (len(before) - len(before.rstrip(b"\\"))) % 2 == 0:
+        backslashes = quote
+        while backslashes > at and content[backslashes - 1] == _BACKSLASH:
+            backslashes -= 1
+        if (quote - backslashes) % 2 == 0:
             return quote + 1
         at = quote + 1
     return len(content)

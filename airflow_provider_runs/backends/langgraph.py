@@ -20,7 +20,7 @@ from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLB
 from airflow_provider_runs.connections.fields import ConnectionOptions
 from airflow_provider_runs.connections.forms import ConnectionForm
 from airflow_provider_runs.models import LastError, RequiredAction, epoch
-from airflow_provider_runs.plain_json import plain_json, whole_text
+from airflow_provider_runs.plain_json import plain_json
 from airflow_provider_runs.run_ref import RunRef, as_uuid, canonical, same_id
 from airflow_provider_runs.status import NO_ID, RunStatus, same_spelling
 
@@ -211,7 +211,7 @@ class LangGraphBackend(Backend):
         if not isinstance(thread, dict):
             raise ValueError("it is not a thread")  # noqa: TRY004 - the content is wrong, not a type
         if failed:
-            reason = _reason(thread.get("error"))
+            reason = _reason(self.scrubbed(thread.get("error")))
             if not reason or (_was_used_after(thread, run) and not (yield from self._is_last(ref))):
                 return run
             return run.model_copy(update={"last_error": reason})
@@ -263,11 +263,11 @@ class LangGraphBackend(Backend):
 def _reason(error: object) -> LastError | None:
     """Return a thread's error as that of a run; ``None`` if there is none."""
     if isinstance(error, str) and error:
-        return LastError(message=whole_text(error))
+        return LastError(message=error)
     if not isinstance(error, dict) or not error:
         return None
     said = {"code": error.get("error") or error.get("type"), "message": error.get("message")}
-    return LastError.model_validate(plain_json(said))
+    return LastError.model_validate(said)
 
 
 def _was_used_after(thread: JsonObject, run: Run) -> bool:

@@ -19,7 +19,8 @@ _SHORT = 8
 _MOST = 16 * 1024
 #: Tokens of identities, which are fetched and so not known, and what else stands where they do.
 _TOKENS = re.compile(
-    r"(?P<scheme>\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*", re.IGNORECASE
+    r"(?P<scheme>(?i:\b(?:bearer|basic)\s+))[\w.~+/=-]{6,}+"
+    r"|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]++\.[\w-]*+"
 )
 
 
@@ -47,21 +48,38 @@ def _pattern(secrets: frozenset[str]) -> re.Pattern[str]:
 
 
 def _way(secret: str) -> str:
-    spelled = "".join(map(_spellings, secret))
-    return spelled if len(secret) >= _SHORT else rf"(?<![a-z0-9]){spelled}(?![a-z0-9])"
+    """Return a pattern for a secret, in which no character can be matched in two ways.
+
+    Escaping doubles backslashes, once or several times, and texts collapse blanks: so a run of
+    either is matched as one.
+    """
+    parts = re.findall(r"\\+| +|.", secret)
+    spelled = "".join(
+        _spellings(part[0], after_backslash=before == "\\")
+        for before, part in zip(("", *(part[0] for part in parts)), parts, strict=False)
+    )
+    start = r"(?<!\\)" if secret[0] in _ESCAPED else ""
+    return start + (spelled if len(secret) >= _SHORT else rf"(?<![a-z0-9]){spelled}(?![a-z0-9])")
 
 
-@lru_cache(maxsize=256)
-def _spellings(char: str) -> str:
+#: The characters before which Python, JSON or a shell puts backslashes.
+_ESCAPED = "\\'\"/"
+
+
+@lru_cache(maxsize=512)
+def _spellings(char: str, *, after_backslash: bool) -> str:
     """Return a pattern for a character, also as URLs, HTML, JSON and Python escape it."""
     if char.isalnum():
         return char
     code = ord(char)
-    backslashes = r"\\*" if char in "\\'\"/" else ""
-    ways = [f"{backslashes}{re.escape(char)}", f"%{code:02x}", rf"\\u{code:04x}", rf"\\x{code:02x}"]
-    ways += [f"&#0*{code};", f"&#x0*{code:x};"]
+    ways = [rf"\\u{code:04x}", rf"\\x{code:02x}", f"%{code:02x}", f"&#0*{code};", f"&#x0*{code:x};"]
     if name := codepoint2name.get(code):
         ways.append(f"&{name};")
     if char == " ":
-        ways.append(r"[\s+]+")
-    return f"(?:{'|'.join(ways)})"
+        return rf"(?:{'|'.join(ways)}|[\s+])+"
+    if char == "\\":
+        return rf"(?:{'|'.join(ways)}|\\)+"
+    if char == '"':
+        ways.append("'")  # as it is quoted here
+    backslashes = r"\\*" if char in _ESCAPED and not after_backslash else ""
+    return f"(?:{'|'.join(ways)}|{backslashes}{re.escape(char)})"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.fields import ConnectionOptions
     from airflow_provider_runs.connections.forms import ConnectionForm
 
-__all__ = ["ConnectionLike", "Settings", "unusable"]
+__all__ = ["EXCERPT", "ConnectionLike", "Settings", "unusable"]
 
 
 log = logging.getLogger(__name__)

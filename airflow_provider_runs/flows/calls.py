@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.wire import Answer, Page, Refusal
+from airflow_provider_runs.backends.wire import PAGE_SIZE, Answer, Page, Refusal
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
@@ -47,41 +47,55 @@ log = logging.getLogger(__name__)
 #: Upper bound of the jittered backoff before the first retry, and its maximum, both in seconds.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
-#: Characters of an id that are kept where its record cannot be read.
-MAX_ID = 200
+#: Characters that are shown of the id of a record that cannot be read.
+SHOWN_ID = 200
 #: Bytes of a megabyte, and of the longest answer that may hold what a run has made.
 MB = 1024 * 1024
 MOST_OF_A_RESULT = 32 * MB
-#: Pages of a list that are read at most, and seconds for all of them if there is no deadline.
-MAX_PAGES, LIST_BUDGET = 200, 600.0
-#: Characters of what asks for the next page.
-_MAX_CURSOR = 2000
+#: Pages of a list that are read at most, and seconds for all of them if there is no deadline; items
+#: of a page, where a server gives more than it was asked for.
+MAX_PAGES, LIST_BUDGET, MAX_ITEMS = 200, 600.0, 1000
+#: Characters of what asks for the next page, and of parameters with which a URL is kept.
+_MAX_CURSOR, _LONG = 2000, 100
 
 
 def get_run(
-    backend: Backend, ref: RunRef, *, deadline: float | None = None, once: bool = False
+    backend: Backend,
+    ref: RunRef,
+    *,
+    deadline: float | None = None,
+    once: bool = False,
+    hurried: bool = False,
 ) -> Flow[Run]:
     """Fetch a run.
 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :param once: do not retry after a transient failure.
+    :param hurried: do not rest when the server asks its clients to wait.
     :return: the run.
     :raises RunsError: if there is no usable answer.
     """
     until = _until(backend, deadline)
-    flow = _perform(backend, lambda: _asked_for(backend.fetch_run(ref), ref), until, once=once)
+    flow = _perform(
+        backend, lambda: _asked_for(backend.fetch_run(ref), ref), until, once=once, hurried=hurried
+    )
     return (yield from _explain_404(backend, flow, until))
 
 
-def glimpse_run(backend: Backend, ref: RunRef, *, deadline: float | None = None) -> Flow[Glimpse]:
+def glimpse_run(
+    backend: Backend, ref: RunRef, *, deadline: float | None = None, glance: bool = False
+) -> Flow[Glimpse]:
     """Fetch a run and read only its status; the rest is read when somebody asks for it.
 
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
+    :param glance: leave long texts out of a long answer.
     :return: the run's status, and what reads the rest.
     :raises RunsError: if there is no usable answer.
     """
     until = _until(backend, deadline)
-    flow = _perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), until)
+    flow = _perform(
+        backend, lambda: _asked_for(backend.look_at_run(ref), ref), until, glance=glance
+    )
     return (yield from _measure_poll(_explain_404(backend, flow, until)))
 
 
@@ -184,7 +198,7 @@ def _readable(
             good.append(read(item))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is about one record
             name = id_text(item.get(id_field)) if isinstance(item, dict) else None
-            shown = one_line(name, MAX_ID) if isinstance(name, str) and name else None
+            shown = one_line(name, SHOWN_ID) if isinstance(name, str) and name else None
             odd.append(Skipped(shown, failures.expectation(error)))
     return good, odd
 
@@ -250,10 +264,12 @@ def _pages(
 
 
 def _checked(page: Page[T]) -> Page[T]:
-    """Return a page, if what asks for the next one can be sent.
+    """Return a page, if it is one, and what asks for the next one can be sent.
 
-    :raises ValueError: if no URL can carry it.
+    :raises ValueError: if it holds far more than was asked for, or no URL can carry the cursor.
     """
+    if len(page.items) > MAX_ITEMS:
+        raise ValueError(f"it holds more than {MAX_ITEMS} items, of which {PAGE_SIZE} are a page")
     cursor = page.cursor
     if cursor is not None and (len(cursor) > _MAX_CURSOR or not cursor.isprintable()):
         raise ValueError("what asks for its next page is no id")
@@ -405,6 +421,7 @@ def _perform(
     *,
     once: bool = False,
     hurried: bool = False,
+    glance: bool = False,
 ) -> Flow[T]:
     """Make the calls of an exchange, with retries and jittered backoff.
 
@@ -415,20 +432,21 @@ def _perform(
     :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :param once: do not retry.
     :param hurried: send it even while the server asks its clients to wait.
+    :param glance: leave long texts out of a long answer.
     :return: what the exchange returns.
     :raises RunsError: if there is no usable answer.
     """
     retries = 0 if once else backend.options.max_retries
     until = _until(backend, deadline)
     for attempt in range(retries + 1):
-        exchange, may_restart = begin(), True
+        exchange, may_restart, answer = begin(), True, None
         try:
             call = next(exchange)
         except StopIteration as end:  # it needed no call
             return end.value  # type: ignore[no-any-return]  # the exchange's own type
         try:
             while True:
-                answer = yield from _send(backend, call, until, hurried=hurried)
+                answer = yield from _send(backend, call, until, hurried=hurried, glance=glance)
                 may_restart &= call.repeatable  # a call that took effect must not be sent again
                 try:
                     call = exchange.send(answer)
@@ -444,10 +462,11 @@ def _perform(
                 raise failure
         except RunsError as error:
             metrics.count(f"errors.{type(error).__name__}")
-            delay = backoff(error, attempt)
+            delay = backoff(error, attempt, hurried=hurried)
             again = may_restart and _may_retry(call, error) and attempt < retries
             if not again or time.time() + delay >= until:
                 raise
+        del exchange, answer, call  # no body is kept while it sleeps
         yield Sleep(delay)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -480,7 +499,9 @@ def _may_retry(call: Call, error: RunsError) -> bool:
     return error.transient if error.should_retry is None else error.should_retry
 
 
-def _send(backend: Backend, call: Call, until: float, *, hurried: bool) -> Flow[Answer]:
+def _send(
+    backend: Backend, call: Call, until: float, *, hurried: bool, glance: bool
+) -> Flow[Answer]:
     """Send a call once.
 
     :raises RunsError: if no answer comes, or the answer refuses the call.
@@ -491,7 +512,7 @@ def _send(backend: Backend, call: Call, until: float, *, hurried: bool) -> Flow[
         most = max(most, MOST_OF_A_RESULT)
     request = _request(backend, call, until)
     try:
-        answer = yield Send(request, until, backend.credential, most, hurried)
+        answer = yield Send(request, until, backend.credential, most, hurried, glance)
     except httpx.RequestError as error:
         failure = failures.no_answer(backend, call, error)
     else:
@@ -527,10 +548,13 @@ def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
     """
     seconds = min(backend.options.timeout, until - time.time())
     params = {**backend.params(), **call.params}
+    # What a server gives for a cursor must not fill the cache.
+    is_long = any(len(str(value)) > _LONG for value in params.values())
+    url = _url.__wrapped__ if is_long else _url
     try:
         return httpx.Request(
             call.method,
-            _url(backend.settings.base_url + call.path, tuple(params.items())),
+            url(backend.settings.base_url + call.path, tuple(params.items())),
             json=call.json,
             headers=backend.sent_headers,
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},

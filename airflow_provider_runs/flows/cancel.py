@@ -75,7 +75,7 @@ def cancel_run(
     seen = None
     if action == ROLLBACK:
         # A rollback deletes the run: once it has been seen, its absence means that it worked.
-        seen = yield from get_run(backend, ref, deadline=until)
+        seen = yield from get_run(backend, ref, deadline=until, hurried=hurried)
         if seen.is_final:
             return seen
         proof = ROLLED_BACK
@@ -165,7 +165,9 @@ class _Canceller:
                 if run:
                     return run
         try:
-            run = yield from get_run(backend, ref, deadline=until, once=not self.accepted)
+            run = yield from get_run(
+                backend, ref, deadline=until, once=not self.accepted, hurried=self.hurried
+            )
         except RunNotFound as error:
             self.denied = error
             if self.missing.add(self.proof):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from airflow_provider_runs.connections.settings import EXCERPT
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
@@ -28,6 +29,7 @@ from airflow_provider_runs.errors import (
     RunsTransportError,
     located,
 )
+from airflow_provider_runs.plain_json import quoted
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
@@ -59,8 +61,9 @@ _CODE, _REQUEST_ID = 60, 200
 MAX_RETRY_AFTER = 60.0
 #: Names of an object's fields that are shown.
 _NAMES = 20
-#: How an answer without JSON begins, in bytes: what is looked at of it.
-_BEGINNING = 16 * 1024
+#: How an answer without JSON begins, in bytes: more of it than `scrub` looks at, which takes care
+#: of what is cut.
+_BEGINNING = 80 * 1024
 
 
 class TokenUnavailable(httpx.RequestError):
@@ -201,16 +204,17 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
     """
     status = refusal.status
     kind, why, advice = _meaning(backend, call, refusal)
-    words, code = (backend.settings.shown(text) for text in (refusal.words, refusal.code[:_CODE]))
-    said = f'"{words.rstrip(".").replace(_QUOTE, _INNER)}"' if words else _excerpt(backend, answer)
+    shown = backend.settings.shown
+    words, code = shown(refusal.words), shown(refusal.code, _CODE)
+    said = quoted(words, EXCERPT) if words else _excerpt(backend, answer)
     if 300 <= status < 400 and (moved := answer.headers.get("location")):
-        said = f'it redirects to "{backend.settings.shown(moved)}"'
-    shown = f" [{code}]" if code and code != str(status) and code not in words else ""
+        said = f"it redirects to {quoted(shown(moved), EXCERPT)}"
+    also = f" [{code}]" if code and code != str(status) and code not in words else ""
     return _error(
         kind,
         backend,
         call,
-        f"{status}{f', {why}' if why else ''}: {said}{shown}",
+        f"{status}{f', {why}' if why else ''}: {said}{also}",
         advice,
         answer=answer,
         status_code=status,
@@ -219,10 +223,6 @@ def refused(backend: Backend, call: Call, answer: Answer, refusal: Refusal) -> R
         should_retry=_SHOULD_RETRY.get(answer.headers.get("x-should-retry", "")),
         is_routers=not refusal.is_ours,
     )
-
-
-#: What a server says is quoted: it is not this provider that says it.
-_QUOTE, _INNER = '"', "'"
 
 
 def _meaning(backend: Backend, call: Call, refusal: Refusal) -> tuple[type[RunsAPIError], str, str]:
@@ -385,6 +385,6 @@ def _excerpt(backend: Backend, answer: Answer) -> str:
     except ValueError:
         return f"{len(answer.content)} bytes that begin like JSON"
     if isinstance(body, dict):
-        names = ", ".join(repr(str(name)[:_CODE]) for name in islice(body, _NAMES))
-        return f"a JSON object with {backend.settings.shown(names) or 'nothing in it'}"
+        names = (repr(backend.settings.shown(name, _CODE)) for name in islice(body, _NAMES))
+        return f"a JSON object with {', '.join(names) or 'nothing in it'}"
     return f"a JSON {'array' if isinstance(body, list) else 'text'}"

@@ -118,8 +118,8 @@ class Progress:
         self.log.info(
             "%s is %s%s, %.1f s into the wait",
             endings.name(self.wait),
-            run.status.value,
-            f" (was {before.value})" if before else "",
+            run.status.shown,
+            f" (was {before.shown})" if before else "",
             self.said_at - self.wait.started_at,
         )
         if not run.status.is_known:
@@ -258,7 +258,7 @@ class Progress:
             raise endings.timed_out(self.wait, conn_id, self.last_seen(), self.asks, self.error)
         if now - self.said_at >= SIGN_OF_LIFE:
             self.said_at = now
-            state = f"was last seen {self.status.value}" if self.status else "was never seen"
+            state = f"was last seen {self.status.shown}" if self.status else "was never seen"
             waited = now - self.wait.started_at
             self.log.info("%s %s; the wait is %.0f s old", endings.name(self.wait), state, waited)
         asked = max((self.error and self.error.retry_after) or 0.0, self.poll_after)

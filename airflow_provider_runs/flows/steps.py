@@ -39,8 +39,6 @@ T = TypeVar("T")
 #: Seconds that each request may take at least, even right at the deadline: a wait polls once more
 #: when its time is up, and that poll must be able to succeed.
 LAST_LOOK = 2.0
-#: The longest body that is accepted of any server whose connection does not say another, in bytes.
-MOST = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +50,15 @@ class Send:
     :param credential: the credential whose token it carries, if any.
     :param most: the longest body that is accepted, in bytes.
     :param hurried: whether it is sent even while the server asks its clients to wait.
+    :param glance: whether long texts in the answer, such as a result, are of no interest.
     """
 
     request: httpx.Request
     until: float
-    credential: EntraID | None = None
-    most: int = MOST
+    credential: EntraID | None
+    most: int
     hurried: bool = False
+    glance: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class CancelRunOperator(ReturnsRun, LinksToRun, BaseOperator):
                         deadline=wait.deadline,
                         missing_grace=self.missing_grace,
                     )
-                    self.log.info("Requested the cancel: %s is %s", wait.ref, asked.status.value)
+                    self.log.info("Requested the cancel: %s is %s", wait.ref, asked.status.shown)
                     return self._conclude(asked, context)
                 if not self.deferrable:
                     return self._conclude(hook.follow(wait), context)

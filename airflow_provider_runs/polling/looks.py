@@ -200,7 +200,7 @@ class Looks:
         """Fetch one run for all that wait for it."""
         wait = followers[0].wait
         deadline = min(follower.wait.deadline for follower in followers)
-        flow = glimpse_run(await self._lookup.backend(), wait.ref, deadline=deadline)
+        flow = glimpse_run(await self._lookup.backend(), wait.ref, deadline=deadline, glance=True)
         run = await adrive(flow, self._lookup.client, self._slots)
         self._show_all(self._followers.group_of(followers[0]), {canonical(run.id): run})
 

@@ -114,6 +114,9 @@ class Poller:
 
     def _end_unseen(self, follower: Follower, backend: Backend) -> None:
         """End a wait whose last poll does not come: the server hangs, and so does the queue."""
+        if follower.is_reading:  # it has just come
+            self._loop.call_later(LAST_LOOK, self._end_unseen, follower, backend)
+            return
         conn_id = backend.settings.conn_id
         error = RunsTransportError(
             located(
@@ -125,10 +128,7 @@ class Poller:
             conn_id=conn_id,
             transient=True,
         )
-        if follower.is_reading:  # the last answer has just come
-            self._loop.call_later(LAST_LOOK, self._end_unseen, follower, backend)
-        else:
-            self._go(follower, error)
+        self._go(follower, error)
 
     def _go(self, follower: Follower, reply: Reply | Exception = None) -> None:
         """Send a follower the reply to its last step, and carry out its next one."""

@@ -128,7 +128,7 @@ async def cancel_one(backend: Backend, run_id: str, thread_id: str | None, log: 
     ref = RunRef(run_id, thread_id)
     async with shared_client(backend.settings) as http:
         run = await adrive(cancel_run(backend, ref, missing_grace=MISSING_GRACE), http)
-    log.info("Requested the cancel: %s is %s", ref, run.status.value)
+    log.info("Requested the cancel: %s is %s", ref, run.status.shown)
     return run
 
 

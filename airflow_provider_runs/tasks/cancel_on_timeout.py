@@ -86,7 +86,7 @@ class CancelsOnTimeout(ReturnsRun):
                 if run and self._has_finished(run):
                     log.info(
                         "Run %r has ended %r, as expected, while it was being cancelled: %s",
-                        *(self.run_id, run.status.value, failure),
+                        *(self.run_id, run.status.shown, failure),
                     )
                     return self._conclude(run, context)
                 if run:

@@ -14,6 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
@@ -54,11 +55,12 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
     except TimeoutError:
         log.warning("The cancel of %s before exit has no answer yet", ref)
     except Exception as error:  # noqa: BLE001 - the task already ends with another error
-        log.warning("Could not cancel %s before exit; it may still be running. %s", ref, error)
+        words = error if isinstance(error, RunsError) else backend.settings.shown(str(error))
+        log.warning("Could not cancel %s before exit; it may still be running. %s", ref, words)
     else:
         log.warning(
             "The task is being killed: the cancel of %s was requested, and it was %s then",
-            *(ref, run.status.value),
+            *(ref, run.status.shown),
         )
 
 

@@ -66,6 +66,9 @@ class BlockingClient(httpx.Client):
                 request = flow.send(response)
             except StopIteration:
                 return response
+            except BaseException:
+                response.close()
+                raise
             response.close()
 
 
@@ -96,6 +99,9 @@ class SharedClient(httpx.AsyncClient):
                 request = await flow.asend(response)
             except StopAsyncIteration:
                 return response
+            except BaseException:
+                await response.aclose()
+                raise
             await response.aclose()
 
     async def pause(self, until: float) -> None:

@@ -88,7 +88,8 @@ async def adrive(
     reply: Reply | Exception = None
     while True:
         if isinstance(reply, Answer) and reply.is_heavy:
-            # Reading it takes too long for an event loop; a flow does no I/O and shares nothing.
+            # Reading it takes too long for an event loop. A flow does no I/O and shares nothing.
+            # The parser keeps Python's lock, so it has a bound of its own: see `json_bodies`.
             step, result = await asyncio.to_thread(_advance, flow, reply)
         else:
             step, result = _advance(flow, reply)

@@ -190,7 +190,7 @@ class _Source:
             return
         # Not chained below: the service may have echoed the secret.
         error, service = failure.error, failure.service
-        words = settings.scrub(" ".join((getattr(error, "message", "") or str(error)).split()))
+        words = settings.shown(getattr(error, "message", "") or str(error))
         if isinstance(error, RunsConfigError):
             raise error
         if isinstance(error, ImportError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import nullcontext
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import httpx
 
+from airflow_provider_runs.backends.json_bodies import LONG, without_long_texts
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.transport.bodies import Body
@@ -18,6 +19,8 @@ from airflow_provider_runs.transport.failed import failure_of
 from airflow_provider_runs.transport.network import TimeLeft
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from airflow_provider_runs.flows.steps import Send
     from airflow_provider_runs.transport.clients import BlockingClient, SharedClient
 
@@ -66,7 +69,7 @@ async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None
     :raises httpx.RequestError: if no complete answer arrives in time.
     :raises RunsError: if the credential cannot be used.
     """
-    async with slots or nullcontext():
+    async with _turn(slots, step.until):
         if not step.hurried:
             await client.pause(step.until)
         try:
@@ -84,6 +87,29 @@ async def send(step: Send, client: SharedClient, slots: asyncio.Semaphore | None
         raise failure
 
 
+@asynccontextmanager
+async def _turn(slots: asyncio.Semaphore | None, until: float) -> AsyncIterator[None]:
+    """Wait for a slot, and lend it for the block.
+
+    :raises httpx.PoolTimeout: if there is none in time.
+    """
+    if slots is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(until - time.time()):
+            await slots.acquire()
+    except TimeoutError:
+        failure = httpx.PoolTimeout("too many other requests are under way")
+    else:
+        try:
+            yield
+        finally:
+            slots.release()
+        return
+    raise failure
+
+
 async def _exchange(step: Send, client: SharedClient) -> Answer:
     response = await client.begin(step.request, auth_of(step.credential, step.until))
     try:
@@ -92,12 +118,13 @@ async def _exchange(step: Send, client: SharedClient) -> Answer:
         async for chunk in response.aiter_raw():
             for _ in body.take(chunk):
                 if time.monotonic() - rested > _HOLD:
-                    await asyncio.sleep(
-                        0
-                    )  # else what arrives faster than it is read holds the loop
+                    # Else what arrives faster than it is read would hold the event loop.
+                    await asyncio.sleep(0)
                     rested = time.monotonic()
     finally:
         await response.aclose()
+    if step.glance and len(body.content) > LONG:
+        body.content = await asyncio.to_thread(without_long_texts, body.content)
     return _answer(step, response, body)
 
 

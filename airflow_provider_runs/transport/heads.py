@@ -10,6 +10,8 @@ __all__ = ["HEAD", "Head", "HeadTooLong"]
 HEAD = 100 * 1024
 #: The status line of an answer that is not a 1xx one.
 _FINAL = re.compile(rb"^HTTP/\d\.\d (?!1)\d\d\d", re.MULTILINE)
+#: Bytes of a line after which it is clear whether it is one.
+_STATUS_LINE = len(b"HTTP/1.1 200")
 
 
 class HeadTooLong(Exception):  # noqa: N818 - it says what is wrong
@@ -43,7 +45,7 @@ class Head:
         if self._starts_at < 0:
             final = _FINAL.search(read, self._scanned)
             self._starts_at = final.start() if final else -1
-            self._scanned = final.start() if final else read.rfind(b"\n") + 1
+            self._scanned = final.start() if final else _next_scan(read)
         if self._starts_at >= 0:
             if any(read.find(blank, self._scanned) >= 0 for blank in (b"\n\r\n", b"\n\n")):
                 self._read = None
@@ -51,3 +53,9 @@ class Head:
             self._scanned = max(self._starts_at, len(read) - 2)
         if len(read) > HEAD:
             raise HeadTooLong(f"the head of the answer is longer than {HEAD // 1024} KB")
+
+
+def _next_scan(read: bytearray) -> int:
+    """Return from where to look for a status line again: from a line that has only just begun."""
+    line = read.rfind(b"\n") + 1
+    return line if len(read) - line < _STATUS_LINE else len(read)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import httpcore
@@ -62,9 +62,8 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream, timeout: float | None) -> None:
         self._stream = stream
-        self._timeout = (
-            timeout  # the last one: not every step is told one, a SOCKS handshake is not
-        )
+        # The last one: not every step is told one, such as those of a SOCKS handshake.
+        self._timeout = timeout
         self._head = Head()
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -134,13 +133,18 @@ def _ended_after(seconds: float | None, stream: _Stream | None) -> Iterator[None
     if sock is None or seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, socket.socket.shutdown, (sock, socket.SHUT_RDWR))
+    timer = threading.Timer(seconds, _shut_down, (sock,))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _shut_down(sock: socket.socket) -> None:
+    with suppress(OSError):  # it has been closed in this moment
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class Network(httpcore.NetworkBackend):

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import json_bodies
-from airflow_provider_runs.backends.json_bodies import MOST_VALUES, is_heavy, read_json
+from airflow_provider_runs.backends.json_bodies import (
+    LONG,
+    MOST_VALUES,
+    is_heavy,
+    read_json,
+    without_long_texts,
+)
 
 JSON = st.recursive(
     st.none()
@@ -82,7 +88,7 @@ def test_a_text_without_an_end_is_no_json():
         (b'"' + b"a" * 200_000 + b'"', False),
         (b'"' + b"a" * 300_000 + b'"', True),
         (b"[" + b"1," * 12_000 + b"1]", True),
-        (b"[" + b"1," * 5_000 + b"1]", False),
+        (b"[" + b"1," * 3_000 + b"1]", False),
     ],
 )
 def test_a_body_is_heavy_by_its_length_or_by_what_it_holds(content, heavy):
@@ -92,3 +98,27 @@ def test_a_body_is_heavy_by_its_length_or_by_what_it_holds(content, heavy):
 def test_what_is_nested_too_deeply_is_no_json():
     with pytest.raises(ValueError, match="nested too deeply"):
         read_json(b"[" * 100_000 + b"]" * 100_000)
+
+
+TEXTS = st.text(max_size=30) | st.integers(1990, 2100).map(lambda size: "\\" * size)
+
+
+@given(st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)))
+def test_a_glance_sees_all_but_long_texts(value):
+    content = bytearray(json.dumps(value, ensure_ascii=False).encode())
+
+    def without(value):
+        if isinstance(value, str):
+            return value if len(json.dumps(value, ensure_ascii=False).encode()) <= 2000 else ""
+        if isinstance(value, list):
+            return [without(item) for item in value]
+        return {without(name): without(item) for name, item in value.items()}
+
+    assert json.loads(without_long_texts(content)) == without(value)
+
+
+def test_what_is_long_without_long_texts_cannot_be_read():
+    long = bytearray(json.dumps(["a" * 1000] * 9000).encode())
+    assert len(without_long_texts(long)) == LONG
+    with pytest.raises(ValueError, match=r"EOF|Unterminated"):
+        read_json(without_long_texts(long))

@@ -19,7 +19,7 @@ from openai.types.responses import Response, response_input_item
 from tests.unit.backends import can_be_logged
 from tests.unit.test_openai_oracle import payloads_of
 
-CONN = SimpleNamespace(conn_id="c", host="https://h", port=None, schema=None, password="k")
+CONN = SimpleNamespace(conn_id="c", host="https://h", port=None, schema=None, password="sk-oracle")
 BACKEND = ResponsesBackend(Settings.from_connection(CONN, {}, ResponsesBackend.form))
 WORDS = get_args(get_args(Response.model_fields["status"].annotation)[0])
 
