@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import re
 import time
 from datetime import timedelta
@@ -11,8 +12,13 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_runs.airflow_errors import TaskDeferred
+from airflow_provider_runs.backends import AssistantsBackend
+from airflow_provider_runs.backends.wire import PAGE_SIZE
 from airflow_provider_runs.errors import CancelRefused, RunsConfigError, RunsError, RunTimeout
+from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.operators import CleanupRunsOperator
+from airflow_provider_runs.polling.report import Result
+from airflow_provider_runs.polling.sweep import Sweep, sweep
 from airflow_provider_runs.testing import Fault, RunScript
 from tests.moments import once
 
@@ -258,3 +264,38 @@ def test_a_member_of_an_enum_is_taken_for_its_word():
     assert [(type(word), word) for word in sweep.statuses] == [(str, "queued")]
     with pytest.raises(ValueError, match="on_error must be one of 'fail', 'warn'"):
         CleanupRunsOperator(task_id="u", thread_ids=["thread_1"], on_error="FAIL")
+
+
+class Odd(AssistantsBackend):
+    """A backend with a fault of its own: no sweep may stop at it."""
+
+    def list_runs(self, thread_id, cursor, limit=PAGE_SIZE):
+        if thread_id == "thread_odd":
+            raise TypeError("a list\nof nothing")
+        return super().list_runs(thread_id, cursor, limit)
+
+    def cancel(self, ref, action=None):
+        if "odd" in self.odd:
+            raise KeyError(ref.run_id)
+        return super().cancel(ref, action)
+
+    odd = ""
+
+
+@pytest.mark.parametrize("deadline", [0, 20])
+def test_a_sweep_survives_any_exception_of_one_thread_or_run(server, thread, deadline):
+    runs = [server.create_run(thread)["id"] for _ in range(3)]
+    backend = Odd(RunsHook().backend().settings)
+    todo = Sweep(["thread_odd", thread], deadline=time.time() + deadline if deadline else None)
+
+    def swept():
+        return asyncio.run(sweep(backend, todo, logging.getLogger(__name__)))
+
+    backend.odd = "odd"
+    report = {line.run_id: line for line in swept()}
+    assert report.keys() == {None, *runs}
+    assert report[None].error == "TypeError: a list of nothing"
+    assert all(line.result is Result.ERROR for line in report.values())
+    assert all("KeyError" in report[run].error for run in runs)
+    backend.odd = ""
+    assert [line.result.is_failure for line in swept()] == [True, False, False, False]

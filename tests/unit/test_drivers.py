@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_runs.backends import LangGraphBackend
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
 from airflow_provider_runs.flows.calls import get_run, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
@@ -26,6 +28,7 @@ from airflow_provider_runs.transport.clients import (
     shared_client,
 )
 from airflow_provider_runs.transport.drivers import adrive, drive
+from tests.unit.backends import backend_of
 
 REF = RunRef("run_1", "thread_1")
 
@@ -57,6 +60,11 @@ calls = st.sampled_from(
 )
 
 
+def arriving(status, content=b"", headers=None):
+    """An answer whose body has still to be read, as that of a server."""
+    return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
+
+
 class Tape:
     """Plays a server from a list, the last item for ever, and notes what it was asked."""
 
@@ -71,7 +79,7 @@ class Tape:
             raise item
         # Made anew, as each can be read once only; and none of them is worth a pause.
         headers = {**item.headers, "retry-after-ms": "0"}
-        return httpx.Response(item.status_code, content=item.content, headers=headers)
+        return arriving(item.status_code, item.content, headers)
 
 
 def outcome(run):
@@ -220,3 +228,85 @@ def test_headers_that_drip_in_do_not_hold_up_the_event_loop(make_backend):
 def test_a_socks_proxy_without_its_package_says_what_to_install(make_backend, fetch):
     with pytest.raises(RunsConfigError, match=r"pip install 'httpx.socks.'"):
         fetch(make_backend(proxy="socks5://127.0.0.1:1"))
+
+
+class Renewal(httpx.Auth):
+    """A token whose renewal fails."""
+
+    def auth_flow(self, request):
+        yield request
+        raise httpx.RequestError("no new token")
+
+
+class Leaky(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Refuses all, and counts the answers that are still open."""
+
+    def __init__(self):
+        self.open = 0
+
+    def handle_request(self, request):
+        self.open += 1
+        return httpx.Response(401, stream=Counted(self))
+
+    async def handle_async_request(self, request):
+        return self.handle_request(request)
+
+
+class Counted(httpx.SyncByteStream, httpx.AsyncByteStream):
+    def __init__(self, transport):
+        self.transport = transport
+
+    def __iter__(self):
+        yield b""
+
+    def close(self):
+        self.transport.open -= 1
+
+    async def aclose(self):
+        self.close()
+
+
+def test_no_connection_is_lost_where_a_token_cannot_be_renewed():
+    request, transport = httpx.Request("GET", "http://h"), Leaky()
+    with BlockingClient(transport) as client, pytest.raises(httpx.RequestError, match="no new"):
+        client.begin(request, Renewal())
+
+    async def begin():
+        async with SharedClient(transport) as client:
+            await client.begin(request, Renewal())
+
+    with pytest.raises(httpx.RequestError, match="no new"):
+        asyncio.run(begin())
+    assert transport.open == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("value", ["1000000000", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_no_server_silences_a_client_for_long(make_backend, value):
+    def answer(_):
+        return arriving(429, headers={"retry-after": value})
+
+    async with SharedClient(httpx.MockTransport(answer)) as client:
+        with pytest.raises(RunsError, match="429"):
+            await adrive(get_run(make_backend(max_retries=0), REF), client)
+        assert 50 < client.quiet_until - time.time() <= 60
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_last_cancel_does_not_rest(action):
+    backend = backend_of(LangGraphBackend, cancel_action=action, max_retries=3)
+    ref = RunRef(*["0b5e4a3c-1111-4222-8333-444455556666"] * 2)
+    asked = []
+
+    def answer(request):
+        asked.append(request.method)
+        if len(asked) < 3:
+            return arriving(429, headers={"retry-after": "30"})
+        run = {"run_id": ref.run_id, "thread_id": ref.thread_id, "status": "running"}
+        return arriving(200, json.dumps(run).encode()) if request.method == "GET" else arriving(202)
+
+    async with SharedClient(httpx.MockTransport(answer)) as client:
+        client.quiet_until = time.time() + 60
+        await asyncio.wait_for(adrive(cancel_run(backend, ref, hurried=True), client), 20)
+    assert "POST" in asked

@@ -201,3 +201,11 @@ def test_a_console_link_quotes_the_ids(run_id, thread_id):
         *("t", thread_id or "", "r", run_id)
     ]
     assert read().console_link(run_id, thread_id) is None
+
+
+def test_a_key_that_is_sent_as_it_is_to_another_machine_is_warned_of_once(caplog):
+    for host in ("http://far.test", "http://far.test/v1", "http://127.0.0.1:1", "https://far.test"):
+        read(host=host, conn_id="warned")
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert "'warned' calls far.test by http" in line
+    assert "key" in line
