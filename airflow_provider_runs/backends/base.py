@@ -272,6 +272,12 @@ class Backend(ABC):
             known = self._known_statuses.get(same_spelling(word), word)
         return RunStatus.of(known)
 
+    def _raw(self, word: str, status: RunStatus) -> str:
+        """Return the word for a status as the server spells it, as it may be shown."""
+        if status.is_known and len(word) <= LONGEST and word.isprintable():
+            return word
+        return self._word(word)
+
     def _word(self, word: str) -> str:
         """Return a server's own word for a status as it may be shown."""
         return printable(self.settings.scrub(word), LONGEST)
@@ -301,11 +307,11 @@ class Backend(ABC):
         fields = self.run_fields(body) if isinstance(body, dict) else None
         if fields is None:
             raise ValueError("it is not a run")
-        word, run_id = fields.get("status"), self._own_id(fields.get("id"))
-        status = self.status_of(word) if isinstance(word, str) else word
-        if isinstance(word, str) and not RunStatus.of(word).is_known:
-            word = self._word(word)
-        told = {"id": run_id, "status": status, "raw_status": word}
+        word = fields.get("status")
+        told = {"id": self._own_id(fields.get("id")), "status": word, "raw_status": word}
+        if isinstance(word, str):
+            told["status"] = status = self.status_of(word)
+            told["raw_status"] = self._raw(word, status)
         for name in ("last_error", "incomplete_details"):
             if reason := fields.get(name):
                 told[name] = self.scrubbed(reason)
@@ -365,9 +371,9 @@ class Backend(ABC):
         if not isinstance(word, str) or not isinstance(run_id, str):
             missing = self.id_field if isinstance(word, str) else "status"
             raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
-        word = word if RunStatus.of(word).is_known else self._word(word)
+        status = self.status_of(word)
         # All waits for this run share what is read of it.
-        return Glimpse(run_id, self.status_of(word), word, cache(lambda: self.read_run(body)))
+        return Glimpse(run_id, status, self._raw(word, status), cache(lambda: self.read_run(body)))
 
     @abstractmethod
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:

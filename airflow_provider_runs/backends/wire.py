@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -33,6 +32,8 @@ __all__ = [
     "segment",
 ]
 
+#: What a body is that has not been read yet.
+_UNREAD = object()
 #: Runs, or threads, that a page holds at most.
 PAGE_SIZE = 100
 #: Characters of the longest id.
@@ -75,7 +76,6 @@ class Call:
     holds_result: bool = False
 
 
-@dataclass(frozen=True)
 class Answer:
     """A complete answer, whatever its status.
 
@@ -84,25 +84,29 @@ class Answer:
     :param content: its body.
     """
 
-    status_code: int
-    headers: httpx.Headers
-    content: bytes | bytearray
+    __slots__ = ("_body", "content", "headers", "status_code")
 
-    @cached_property
+    def __init__(
+        self, status_code: int, headers: httpx.Headers, content: bytes | bytearray
+    ) -> None:
+        self.status_code = status_code
+        self.headers = headers
+        self.content = content
+        self._body: Any = _UNREAD
+
+    @property
     def is_heavy(self) -> bool:
         """Whether reading it takes too long for an event loop."""
         return is_heavy(self.content)
 
     def body(self) -> Any:
-        """Return the body as decoded JSON; nobody may change it.
+        """Return the body as decoded JSON, which is read once; nobody may change it.
 
         :raises ValueError: if the body is not JSON, or more of it than is accepted.
         """
+        if self._body is _UNREAD:
+            self._body = read_json(self.content)
         return self._body
-
-    @cached_property
-    def _body(self) -> Any:
-        return read_json(self.content)
 
     def number(self, header: str) -> float | None:
         """Return the number in a header, at least 0; ``None`` if there is none.

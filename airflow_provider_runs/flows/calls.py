@@ -549,7 +549,7 @@ def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
     seconds = min(backend.options.timeout, until - time.time())
     params = {**backend.params(), **call.params}
     # What a server gives for a cursor must not fill the cache.
-    is_long = any(len(str(value)) > _LONG for value in params.values())
+    is_long = bool(params) and any(len(str(value)) > _LONG for value in params.values())
     url = _url.__wrapped__ if is_long else _url
     try:
         return httpx.Request(

@@ -9,7 +9,7 @@ Source: https://docs.aiohttp.org/en/stable/client_reference.html.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +60,8 @@ class FastTransport(httpx.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    connect=timeouts.get("pool"),
-                    sock_connect=timeouts.get("connect"),
-                    sock_read=timeouts.get("read"),
+                timeout=_timeout(
+                    timeouts.get("pool"), timeouts.get("connect"), timeouts.get("read")
                 ),
             )
         except Exception as error:  # noqa: BLE001 - aiohttp lets those of others pass
@@ -97,6 +95,13 @@ class FastTransport(httpx.AsyncBaseTransport):
             timeout=aiohttp.ClientTimeout(total=None),
             **heads,
         )
+
+
+@lru_cache(maxsize=64)  # most requests have the same, and making one takes time
+def _timeout(
+    pool: float | None, connect: float | None, read: float | None
+) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=pool, sock_connect=connect, sock_read=read)
 
 
 class _Connection(ResponseHandler):

@@ -14,7 +14,7 @@ import httpx
 from airflow_provider_runs.flows.failures import BodyTooLong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Body"]
 
@@ -24,6 +24,7 @@ _STEP = 256 * 1024
 _WINDOWS = {"gzip": zlib.MAX_WBITS | 16, "x-gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 #: Bytes that tell whether the data has the header that deflate should have; some servers forget it.
 _HEADER = 2
+_ONE_STEP = (None,)
 
 
 class Body:
@@ -42,19 +43,21 @@ class Body:
         self._decoder: zlib._Decompress | None = None
         self._begin = b""  # what came before it was clear how it is compressed
 
-    def take(self, chunk: bytes) -> Iterator[None]:
+    def take(self, chunk: bytes) -> Iterable[None]:
         """Take what has arrived; each step takes about a millisecond at most.
 
         :param chunk: the bytes.
         :raises httpx.RequestError: if the body is too long or cannot be decompressed.
         """
         self._came += len(chunk)
-        self._check(self._came)
-        if not self._coding:
-            self.content += chunk
-            yield
-            return
-        chunk = self._begin + chunk
+        if self._came > self._most:
+            raise BodyTooLong(self._most)
+        if self._coding:
+            return self._decompress(self._begin + chunk)
+        self.content += chunk
+        return _ONE_STEP
+
+    def _decompress(self, chunk: bytes) -> Iterator[None]:
         if self._decoder is None:
             self._begin = chunk
             if len(chunk) < _HEADER:
@@ -66,7 +69,8 @@ class Body:
                 self.content += self._decoder.decompress(chunk, _STEP)
             except zlib.error as error:
                 raise httpx.DecodingError(f"it is not {self._coding} data ({error})") from None
-            self._check(len(self.content))
+            if len(self.content) > self._most:
+                raise BodyTooLong(self._most)
             chunk = self._decoder.unconsumed_tail
             yield
 
@@ -78,10 +82,6 @@ class Body:
         if self._coding and self._came and not (self._decoder and self._decoder.eof):
             raise httpx.DecodingError(f"the {self._coding} data breaks off")
         return self.content
-
-    def _check(self, length: int) -> None:
-        if length > self._most:
-            raise BodyTooLong(self._most)
 
 
 def _window(coding: str, begin: bytes) -> int:

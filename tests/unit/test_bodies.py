@@ -76,6 +76,7 @@ def test_a_bomb_is_never_larger_than_its_bound():
         (b"hello", "not gzip data"),
         (gzip.compress(b"hello" * 9)[:20] + b"garbage", "not gzip data"),
     ],
+    ids=["cut", "text", "garbage"],  # not the data: it holds the time
 )
 def test_what_is_no_whole_gzip_data_is_refused(sent, words):
     with pytest.raises(httpx.DecodingError, match=words):
