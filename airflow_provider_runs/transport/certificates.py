@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from airflow_provider_runs.connections.settings import unusable
+from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.transport.environment import proxy_of
 
 if TYPE_CHECKING:
     from airflow_provider_runs.connections.settings import Settings
@@ -26,6 +28,8 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
     bundle = settings.options.ca_bundle if settings.options.verify else None
     try:
         return _context(settings, bundle)
+    except RunsConfigError:
+        raise
     except (OSError, ValueError) as error:
         if bundle and getattr(error, "filename", bundle) in {bundle, None}:
             problem = f"has a CA bundle {bundle!r} that cannot be read: {error}"
@@ -44,7 +48,7 @@ def _context(settings: Settings, bundle: str | None) -> ssl.SSLContext:
         if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
-    if settings.base_url.startswith("http:"):
+    if not any(url.startswith("https:") for url in (settings.base_url, proxy_of(settings) or "")):
         # It trusts no certificate, and need not: http has none.
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.create_ssl_context()

@@ -24,7 +24,7 @@ __all__ = ["AsyncPlainTransport", "PlainTransport"]
 class PlainTransport(httpx.BaseTransport):
     """Sends the requests of a blocking client.
 
-    :param verify: the TLS context.
+    :param verify: the TLS context, also for a proxy that speaks TLS.
     :param limits: how many connections there are, and for how long.
     :param proxy: the proxy that all requests go through, if any.
     :raises ValueError: if it is not a proxy.
@@ -38,7 +38,7 @@ class PlainTransport(httpx.BaseTransport):
             self._pool = httpcore.ConnectionPool(**own)
         else:
             kind = httpcore.SOCKSProxy if _is_socks(proxy) else httpcore.HTTPProxy
-            self._pool = kind(**own, **_proxy(proxy))
+            self._pool = kind(**own, **_proxy(proxy, verify))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request.
@@ -71,7 +71,7 @@ class AsyncPlainTransport(httpx.AsyncBaseTransport):
             self._pool = httpcore.AsyncConnectionPool(**own)
         else:
             kind = httpcore.AsyncSOCKSProxy if _is_socks(proxy) else httpcore.AsyncHTTPProxy
-            self._pool = kind(**own, **_proxy(proxy))
+            self._pool = kind(**own, **_proxy(proxy, verify))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Do what ``PlainTransport.handle_request`` does, for asyncio."""
@@ -145,9 +145,10 @@ def _pool(verify: ssl.SSLContext, limits: httpx.Limits) -> dict[str, Any]:
     }
 
 
-def _proxy(url: str) -> dict[str, Any]:
+def _proxy(url: str, verify: ssl.SSLContext) -> dict[str, Any]:
     proxy = httpx.Proxy(url)
-    return {"proxy_url": _url(proxy.url), "proxy_auth": proxy.raw_auth}
+    own = {"proxy_url": _url(proxy.url), "proxy_auth": proxy.raw_auth}
+    return {**own, "proxy_ssl_context": verify} if proxy.url.scheme == "https" else own
 
 
 def _is_socks(proxy: str) -> bool:

@@ -131,3 +131,12 @@ def test_a_cookie_is_never_sent_back(
     assert len(server.requests) == 2
     assert not [each for each in server.requests if b"\ncookie:" in each.lower()]
     report.held()
+
+
+def test_a_path_is_sent_as_it_is(ask: Callable[..., Outcome], report: Report) -> None:
+    report.tried()
+    with RawServer(plays(answer(None, status=b"HTTP/1.1 500 No"))) as server:
+        ask(server.url, Call(args=("a;b %41+c", "\xe9~!")))
+    (request,) = server.requests
+    assert request.startswith(b"GET /threads/%C3%A9~%21/runs/a%3Bb%20%2541%2Bc HTTP/1.1\r\n")
+    report.held()
