@@ -76,3 +76,14 @@ def test_a_deferred_sensor_ends_with_a_heavy_answer_and_a_short_event(run, run_t
     result = run_task(sensor)
     assert result["status"] == "completed"
     assert len(json.dumps(result)) < 2000
+
+
+def test_a_wait_reads_a_heavy_answer_to_its_cancel(server, run):
+    async def cancel():
+        now = time.time()
+        async with shared_poller("runs_default", RunsHook().abackend) as poller:
+            wait = Wait(RunRef(**ids(run)), now, now + 20, 0.3, cancel=True)
+            return await poller.follow(wait, LOG)
+
+    assert asyncio.run(cancel()).status == "cancelled"
+    assert server.accepted_cancels(run["id"]) == 1

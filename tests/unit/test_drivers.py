@@ -310,3 +310,35 @@ async def test_a_last_cancel_does_not_rest(action):
         client.quiet_until = time.time() + 60
         await asyncio.wait_for(adrive(cancel_run(backend, ref, hurried=True), client), 20)
     assert "POST" in asked
+
+
+@pytest.mark.anyio
+async def test_a_request_that_gets_no_turn_in_time_was_not_sent(make_backend):
+    tape = Tape([arriving(200)])
+    async with SharedClient(httpx.MockTransport(tape)) as client:
+        flow = get_run(make_backend(max_retries=0), REF, deadline=time.time())
+        with pytest.raises(RunsTransportError, match="too many other requests") as caught:
+            await adrive(flow, client, asyncio.Semaphore(0))
+    assert caught.value.unsent
+    assert tape.asked == []
+
+
+def test_whatever_a_library_raises_is_a_lost_connection(make_backend):
+    def fail(_):
+        raise UnicodeDecodeError("ascii", b"sk-secret-key", 0, 1, "no sk-secret-key")
+
+    backend = make_backend(max_retries=0)
+
+    async def awaited():
+        async with SharedClient(httpx.MockTransport(fail)) as client:
+            await adrive(get_run(backend, REF), client)
+
+    def blocked():
+        with BlockingClient(httpx.MockTransport(fail)) as client:
+            drive(get_run(backend, REF), client)
+
+    for act in (lambda: asyncio.run(awaited()), blocked):
+        with pytest.raises(RunsTransportError, match="The connection was lost") as caught:
+            act()
+        assert "sk-secret-key" not in repr(caught.value)
+        assert caught.value.__context__ is None
