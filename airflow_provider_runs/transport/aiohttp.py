@@ -32,6 +32,11 @@ __all__ = ["FastTransport"]
 _HEADS = ("max_line_size", "max_field_size", "max_headers")
 
 
+#: Bytes that are read at once: what they hold is parsed before anything else in the event loop can
+#: go on.
+_READ = 64 * 1024
+
+
 class FastTransport(httpx.AsyncBaseTransport):
     """Sends requests through aiohttp.
 
@@ -110,6 +115,11 @@ class _Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._head = Head()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if hasattr(transport, "max_size"):  # asyncio's own has it
+            transport.max_size = _READ
+        super().connection_made(transport)
 
     def set_response_params(self, **params: Any) -> None:
         self._head.begin()
