@@ -71,11 +71,13 @@ def one_line(text: str, most: int) -> str:
 def quoted(text: str, most: int) -> str:
     """Return what somebody outside says as a part of a sentence of ours.
 
+    Airflow logs errors by their ``repr``, which would escape all quotes if there were both kinds.
+
     :param text: the text.
     :param most: how many characters are kept.
     """
     said = one_line(text, most).rstrip(".").replace('"', "'")
-    return f'"{said}"'
+    return f"\u201c{said}\u201d"
 
 
 def plain_json(value: Any, levels: int = _MAX_LEVELS) -> Any:

@@ -80,7 +80,7 @@ def test_a_sensor_returns_the_final_run(server, sense):
 
 def test_a_run_that_fails_fails_its_sensor_for_good(server, sense):
     run = server.create_run(seconds=0.5, error="Out of tokens.")
-    why = "is 'failed', expected 'completed': \"RuntimeError: Out of tokens\""
+    why = "is 'failed', expected 'completed': “RuntimeError: Out of tokens”"
     with pytest.raises(RunFailed, match=why) as caught:
         sense(run)
     assert isinstance(caught.value, AirflowFailException)

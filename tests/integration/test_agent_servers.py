@@ -181,7 +181,7 @@ def test_odd_threads_and_runs_are_reported_and_spoil_nothing(server, start, run_
 
 def test_a_failed_run_fails_its_sensor_with_the_reason_that_its_thread_has(server, start, sense):
     ids = start(FAILS)
-    with pytest.raises(RunFailed, match="is 'failed', expected 'completed': \"ValueError: boom\""):
+    with pytest.raises(RunFailed, match="is 'failed', expected 'completed': “ValueError: boom”"):
         sense(ids)
     paths = [request.path for request in server.requests]
     assert paths.count(f"/threads/{ids['thread_id']}") == 1

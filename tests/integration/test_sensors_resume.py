@@ -177,8 +177,8 @@ def test_a_killed_sensor_never_succeeds_with_the_run_it_has_cancelled(server, ru
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ({"message": "boom"}, "'completed': \"boom\""),
-        ({"code": "server_error"}, "'completed': \"server_error\""),
+        ({"message": "boom"}, "'completed': “boom”"),
+        ({"code": "server_error"}, "'completed': “server_error”"),
         ({"odd": 1}, "'completed': "),
     ],
 )

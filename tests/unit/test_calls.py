@@ -256,7 +256,7 @@ def test_a_bare_nan_in_an_answer_is_nothing(player, backend, answer):
 
 @pytest.mark.parametrize("body", [{"error": "overloaded"}, {"detail": "overloaded"}])
 def test_a_gateways_own_words_are_shown(player, make_backend, answer, body):
-    with pytest.raises(RunsAPIError, match='503: "overloaded"'):
+    with pytest.raises(RunsAPIError, match="503: “overloaded”"):
         player.run(get_run(make_backend(max_retries=0), REF), answer(503, body))
 
 

@@ -171,12 +171,12 @@ def test_a_doubtful_answer_is_said_once(player, backend, run_is, refusal, caplog
         player.run(wait_for(backend, wait(), LOG), *replies)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 4
-    assert said[1].startswith('One answer proves nothing: still waiting. 404: "No run found')
+    assert said[1].startswith("One answer proves nothing: still waiting. 404: “No run found")
     assert said[2].endswith("can be read again")
 
 
 def test_a_deadline_before_the_proof_is_a_timeout(player, backend, refusal):
-    with pytest.raises(RunTimeout, match=r"never seen.*The last look failed: 404: \"No run found"):
+    with pytest.raises(RunTimeout, match=r"never seen.*The last look failed: 404: “No run found"):
         player.run(wait_for(backend, wait(4), LOG), refusal(404))
 
 
