@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from airflow_provider_runs.errors import RunsAPIError, RunsError
+from airflow_provider_runs.errors import RunsAPIError, RunsError, RunsTransportError
 from airflow_provider_runs.models import Run
 from tests.hostile import cases_bodies, cases_framing, cases_headers
 from tests.hostile.answers import RUN_ID, answer
@@ -139,4 +139,15 @@ def test_a_path_is_sent_as_it_is(ask: Callable[..., Outcome], report: Report) ->
         ask(server.url, Call(args=("a;b %41+c", "\xe9~!")))
     (request,) = server.requests
     assert request.startswith(b"GET /threads/%C3%A9~%21/runs/a%3Bb%20%2541%2Bc HTTP/1.1\r\n")
+    report.held()
+
+
+def test_a_host_without_an_address_cannot_be_reached(
+    ask: Callable[..., Outcome], report: Report
+) -> None:
+    report.tried()
+    outcome = ask("https://no-such-host.invalid")
+    assert isinstance(outcome.error, RunsTransportError), outcome.words
+    report.took(outcome.seconds, BOUND)
+    assert outcome.seconds <= BOUND + SLACK
     report.held()

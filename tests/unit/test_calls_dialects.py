@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
@@ -11,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_runs.backends import BACKENDS, LangGraphBackend, ResponsesBackend
+from airflow_provider_runs.backends import (
+    BACKENDS,
+    AssistantsBackend,
+    LangGraphBackend,
+    ResponsesBackend,
+)
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
 from airflow_provider_runs.errors import (
@@ -433,3 +439,24 @@ def test_no_record_whatever_it_is_hides_a_good_one(kind, records, place):
         with pytest.raises(StopIteration) as end:
             flow.send(Answer(200, httpx.Headers(), content))
         assert "the good one" in {run.id for run in end.value.value}
+
+
+def test_a_page_of_far_more_runs_than_were_asked_for_is_not_read(player, backend, answer):
+    body = {"data": [{"id": f"run_{number}", "status": "queued"} for number in range(1001)]}
+    (page,) = list_runs(backend, "thread_1")
+    with pytest.raises(RunsResponseError, match="more than 1000 items"):
+        player.run(page, answer(200, body))
+
+
+class Unsendable(AssistantsBackend):
+    """A backend whose call holds what no body can."""
+
+    def get(self, ref):
+        return replace(super().get(ref), json={"when": object()})
+
+
+def test_a_request_that_cannot_be_built_is_a_wrong_argument(player, backend):
+    with pytest.raises(RunsConfigError, match=r"cannot be built.*Nothing was sent") as caught:
+        player.run(get_run(Unsendable(backend.settings), RunRef("run_1", "thread_1")))
+    assert player.requests == []
+    assert caught.value.run_id == "run_1"

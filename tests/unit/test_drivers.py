@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_runs.backends import LangGraphBackend
+from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
-from airflow_provider_runs.flows.calls import get_run, list_runs
+from airflow_provider_runs.flows.calls import get_run, glimpse_run, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import clients
@@ -342,3 +342,27 @@ def test_whatever_a_library_raises_is_a_lost_connection(make_backend):
             act()
         assert "sk-secret-key" not in repr(caught.value)
         assert caught.value.__context__ is None
+
+
+class Pieces(httpx.AsyncByteStream):
+    """A body that arrives in pieces."""
+
+    def __init__(self, content):
+        self.content = content
+
+    async def __aiter__(self):
+        for at in range(0, len(self.content), 64 * 1024):
+            yield self.content[at : at + 64 * 1024]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("glance", [True, False])
+async def test_a_glance_at_a_long_result_leaves_its_texts_out(glance):
+    fields = {"id": "resp_1", "object": "response", "status": "completed", "output": ["a" * 5**10]}
+    body = json.dumps(fields).encode()
+    backend, ref = backend_of(ResponsesBackend), RunRef("resp_1")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=Pieces(body)))
+    async with SharedClient(transport) as client:
+        seen = await adrive(glimpse_run(backend, ref, glance=glance), client)
+    assert seen.status == "completed"
+    assert seen.read().to_json()["output"] == ([""] if glance else fields["output"])
