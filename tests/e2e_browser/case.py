@@ -24,6 +24,7 @@ _GIVEN = {
     "final_statuses": "done=completed, aborted=cancelled",
     "console_url": "https://console.test/{run_id}",
     "headers": {"x-team": "data", "x-token": HEADER_TOKEN},
+    "max_answer": 6.5,
     "max_retries": 7,
     "timeout": 12.5,
 }
