@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
@@ -372,8 +372,7 @@ class Backend(ABC):
             missing = self.id_field if isinstance(word, str) else "status"
             raise ValueError(f"it is not a run, as it has no {missing!r}")  # noqa: TRY004 - the content is wrong, not a type
         status = self.status_of(word)
-        # All waits for this run share what is read of it.
-        return Glimpse(run_id, status, self._raw(word, status), cache(lambda: self.read_run(body)))
+        return Glimpse(run_id, status, self._raw(word, status), _ReadOnce(self, body))
 
     @abstractmethod
     def read_page(self, body: object, cursor: str | None, limit: int = PAGE_SIZE) -> Page[object]:
@@ -432,3 +431,22 @@ class Backend(ABC):
             return name
         key = self.settings.key
         return printable(self.settings.scrub(name) if key and key in name else name, MAX_ID)
+
+
+class _ReadOnce:
+    """Reads the run in an answer when somebody asks for it; all waits for that run share it.
+
+    `functools.cache` takes longer to make than all the rest of a poll's reading.
+    """
+
+    __slots__ = ("_backend", "_body", "_run")
+
+    def __init__(self, backend: Backend, body: object) -> None:
+        self._backend = backend
+        self._body = body
+        self._run: Run | None = None
+
+    def __call__(self) -> Run:
+        if self._run is None:
+            self._run = self._backend.read_run(self._body)
+        return self._run
