@@ -1,4 +1,4 @@
-"""Cancel long LLM runs from Apache Airflow, and wait until they have really ended.
+"""Start and cancel long LLM runs from Apache Airflow, and wait until they have really ended.
 
 Airflow imports this package whenever it starts, to call ``get_provider_info``, so importing it
 imports nothing else. The public names are imported when they are first used (PEP 562).
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from airflow_provider_runs.hooks import RunsHook
     from airflow_provider_runs.models import Run, RunRef, RunStatus
     from airflow_provider_runs.notifications import CancelRunNotifier
-    from airflow_provider_runs.operators import CancelRunOperator, CleanupRunsOperator
+    from airflow_provider_runs.operators import (
+        CancelRunOperator,
+        CleanupRunsOperator,
+        StartRunOperator,
+    )
     from airflow_provider_runs.sensors import RunStatusSensor
     from airflow_provider_runs.triggers import RunStatusTrigger
 
@@ -28,6 +32,7 @@ __all__ = [
     "RunStatusTrigger",
     "RunsError",
     "RunsHook",
+    "StartRunOperator",
     "__version__",
     "get_provider_info",
 ]
@@ -43,6 +48,7 @@ _MODULES = {
     "RunStatusTrigger": "triggers",
     "RunsError": "errors",
     "RunsHook": "hooks",
+    "StartRunOperator": "operators",
     "__version__": "_version",
 }
 

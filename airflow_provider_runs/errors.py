@@ -10,6 +10,7 @@ RunsError
 │   ├── RunsServiceGone      404 from a host that no longer serves this API at all
 │   ├── RunsRateLimited      429: too many requests, or no quota left
 │   └── CancelRefused        the server refused to cancel a run that is still active
+├── StartLost                a run may have been started, and cannot be found
 ├── RunFailed                the run ended in another status than expected
 └── RunTimeout               the wait timed out before the run was seen final
 
@@ -44,6 +45,7 @@ __all__ = [
     "RunsResponseError",
     "RunsServiceGone",
     "RunsTransportError",
+    "StartLost",
     "located",
 ]
 
@@ -238,6 +240,10 @@ class RunsRateLimited(RunsAPIError):
 
 class CancelRefused(RunsAPIError):
     """The server refused to cancel a run that is still active."""
+
+
+class StartLost(RunsError):
+    """The answer to a start was lost, and the run cannot be found: one may be out there."""
 
 
 class RunFailed(RunsError):

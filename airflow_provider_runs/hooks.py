@@ -6,6 +6,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from uuid import uuid4
 from weakref import finalize
 
 from airflow.providers.common.compat.connection import (
@@ -23,13 +24,20 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.backends import BACKENDS
 from airflow_provider_runs.backends.resolve import read_connection, unknown
+from airflow_provider_runs.backends.starts import Start
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.start import find_started, get_output, place, send, start_run
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
-from airflow_provider_runs.transport.cancel_on_exit import cancel_on_sigterm
+from airflow_provider_runs.transport.cancel_on_exit import (
+    cancel_on_sigterm,
+    cancel_started,
+    on_sigterm,
+    start_job,
+)
 from airflow_provider_runs.transport.clients import make_client, shared_client
 from airflow_provider_runs.transport.drivers import adrive, drive
 from airflow_provider_runs.transport.probe import probe_in_time
@@ -41,9 +49,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.connections.forms import ConnectionForm
+    from airflow_provider_runs.flows.start import Found
     from airflow_provider_runs.flows.steps import Flow
     from airflow_provider_runs.models import Run
+    from airflow_provider_runs.plain_json import JsonObject
     from airflow_provider_runs.transport.clients import BlockingClient, SharedClient
+    from airflow_provider_runs.transport.in_time import Job
 
 T = TypeVar("T")
 
@@ -88,6 +99,69 @@ class RunsHook(BaseHook):
         cls.get_ui_field_behaviour = classmethod(lambda _: form.ui_field_behaviour())  # type: ignore[method-assign, assignment]
 
     # -- the calls, blocking ---------------------------------------------------------------------
+
+    def start_run(
+        self, body: JsonObject, thread_id: str | None = None, *, key: str | None = None
+    ) -> Run:
+        """Start a run in the background of its server, without waiting for its end.
+
+        It is started once: if the answer is lost, the run is searched for. In a task,
+        ``StartRunOperator`` also finds it again in a later try.
+
+        :param body: the body of the API's own call that starts a run, such as
+            ``{"assistant_id": "agent", "input": {}}``. What a run needs to go on by itself is
+            added: ``background`` and ``store``, marks in ``metadata``, and the like.
+        :param thread_id: the thread to start it on; by default, where the API has threads, one is
+            made.
+        :param key: names this start: a run that is active or completed and was started with the
+            same key is returned, where the API can be asked for it, and no other one is started.
+        :return: the run, often still ``queued``.
+        :raises RunsConfigError: if the body cannot start such a run; nothing was sent.
+        :raises StartLost: if it is not known whether a run was started.
+        :raises RunsError: if none was.
+        """
+        return self._drive(self._flow_of_start(body, thread_id, key))
+
+    def get_output(self, run: Run) -> Any:
+        """Fetch what a run has made, as its API gives it.
+
+        :param run: the run, as another method of the hook returned it.
+        :return: plain JSON. Responses: ``{"output_text": …, "output": […]}``; Assistants and
+            Foundry: the run's messages, the oldest first; LangGraph: the values of its thread, as
+            the run has left them.
+        :raises RunsError: if there is no usable answer.
+        """
+        ref = RunRef(run.id, run.thread_id)
+        return self._drive(lambda backend: get_output(backend, ref, run))
+
+    @contextmanager
+    def run(
+        self, body: JsonObject, thread_id: str | None = None, *, key: str | None = None
+    ) -> Iterator[Run]:
+        """Start a run, and cancel it if an exception ends the block, or SIGTERM ends the process.
+
+        It guards the run as ``cancel_on_exit`` does, and from before it is started.
+
+        :param body: as for ``start_run``.
+        :param thread_id: as for ``start_run``.
+        :param key: as for ``start_run``.
+        :return: the run as it was started, for the block.
+        :raises RunsError: as ``start_run`` does.
+        """
+        backend = self.backend()
+        job = start_job(backend, self._flow_of_start(body, thread_id, key)(backend))
+
+        def cancel() -> None:
+            cancel_started(backend, job, self.log)
+
+        with on_sigterm(cancel):
+            try:
+                yield job.begin().wait()
+            except _NOT_AN_END:
+                raise
+            except BaseException:
+                cancel()
+                raise
 
     def get_run(self, run_id: str, thread_id: str | None = None) -> Run:
         """Fetch a run.
@@ -220,7 +294,59 @@ class RunsHook(BaseHook):
                 cancel()
                 raise
 
+    # -- for the tasks of this provider ----------------------------------------------------------
+
+    def place(self, start: Start) -> Start:
+        """Return a start with its thread, as ``flows.start.place`` does."""
+        return self._drive(lambda backend: place(backend, start))
+
+    def find_started(self, start: Start, *, since: float) -> Found | None:
+        """Search for the run of a start, as ``flows.start.find_started`` does."""
+        return self._drive(lambda backend: find_started(backend, start, since=since))
+
+    def job_of(self, start: Start) -> Job[Run]:
+        """Return the job that sends a start, as ``flows.start.send`` does."""
+        backend = self.backend()
+        return start_job(backend, send(backend, start, self.log))
+
+    def _flow_of_start(
+        self, body: JsonObject, thread_id: str | None, key: str | None
+    ) -> Callable[[Backend], Flow[Run]]:
+        start = Start(body, thread_id, key or uuid4().hex)
+        return lambda backend: start_run(backend, start, self.log, search=key is not None)
+
     # -- the same for asyncio --------------------------------------------------------------------
+
+    async def astart_run(
+        self, body: JsonObject, thread_id: str | None = None, *, key: str | None = None
+    ) -> Run:
+        """Do what ``start_run`` does, for asyncio."""
+        return await self._adrive(self._flow_of_start(body, thread_id, key))
+
+    async def aget_output(self, run: Run) -> Any:
+        """Do what ``get_output`` does, for asyncio."""
+        ref = RunRef(run.id, run.thread_id)
+        return await self._adrive(lambda backend: get_output(backend, ref, run))
+
+    @asynccontextmanager
+    async def arun(
+        self, body: JsonObject, thread_id: str | None = None, *, key: str | None = None
+    ) -> AsyncIterator[Run]:
+        """Do what ``run`` does, for asyncio, also when the asyncio task is cancelled."""
+        backend = await self.abackend()
+        job = start_job(backend, self._flow_of_start(body, thread_id, key)(backend))
+
+        def cancel() -> None:
+            cancel_started(backend, job, self.log)
+
+        with on_sigterm(cancel):
+            try:
+                yield await asyncio.to_thread(job.begin().wait)
+            except _NOT_AN_END:
+                raise
+            except BaseException:
+                await asyncio.shield(asyncio.to_thread(cancel))
+                raise
 
     async def aget_run(self, run_id: str, thread_id: str | None = None) -> Run:
         """Do what ``get_run`` does, for asyncio."""

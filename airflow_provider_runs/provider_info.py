@@ -353,6 +353,15 @@ PROVIDER_INFO = {
                     "description": "Sent as the query parameter 'api-version', if the server needs one.",
                     "schema": {"type": ["string", "null"], "default": None},
                 },
+                "client_ids": {
+                    "label": "Ids of new runs",
+                    "description": "Who chooses them. none: the server; request_id: we do, in the body (vLLM); x-agent-response-id: we do, in a header (Foundry-hosted agents). By an id of ours a run is found again whose start was not answered.",
+                    "schema": {
+                        "type": ["string", "null"],
+                        "default": "none",
+                        "enum": ["none", "request_id", "x-agent-response-id"],
+                    },
+                },
                 "timeout": {
                     "label": "Timeout (seconds)",
                     "description": "How long each step of a call may take: to connect, send and get an answer.",

@@ -7,23 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_provider_runs.airflow_errors import (
-    AirflowRescheduleException,
-    TaskDeferralError,
-    TaskDeferralTimeout,
-)
-from airflow_provider_runs.errors import RunsError
+from airflow_provider_runs.airflow_errors import AirflowRescheduleException
 from airflow_provider_runs.links import LinksToRun, RunLink
-from airflow_provider_runs.plain_json import quoted
-from airflow_provider_runs.status import FINAL, RunStatus
+from airflow_provider_runs.status import FINAL
 from airflow_provider_runs.tasks import lazy
-from airflow_provider_runs.tasks.cancel_on_timeout import CancelsOnTimeout
 from airflow_provider_runs.tasks.connection import look_up
-from airflow_provider_runs.tasks.deferral import deadline, defer, settling_time
-from airflow_provider_runs.tasks.errors import UnwantedStatus, about
-from airflow_provider_runs.tasks.last_seen import WATCHED_RUN, last_status, remember
+from airflow_provider_runs.tasks.deferral import deadline, settling_time
+from airflow_provider_runs.tasks.last_seen import last_status, remember
 from airflow_provider_runs.tasks.parameters import (
     default_deferrable,
     one_of,
@@ -32,6 +24,7 @@ from airflow_provider_runs.tasks.parameters import (
     some_of,
 )
 from airflow_provider_runs.tasks.result import XCOM_CHOICES
+from airflow_provider_runs.tasks.waiting import WaitsForRun
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,9 +32,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.flows.wait import Wait
-    from airflow_provider_runs.models import Run
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["RunStatusSensor"]
@@ -51,7 +42,7 @@ __all__ = ["RunStatusSensor"]
 _SHORTEST_PAUSE = 0.1
 
 
-class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
+class RunStatusSensor(WaitsForRun, LinksToRun, BaseSensorOperator):
     """Waits until a run has ended, in one of the expected statuses.
 
     Another final status fails the task at once and without retries, as a final run never changes;
@@ -134,8 +125,6 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         self.missing_grace = seconds("missing_grace", missing_grace, or_none=True)
         self.xcom = one_of("xcom", xcom, XCOM_CHOICES)
         self.deferrable = deferrable
-        self._watching: Backend | None = None
-        self._killed = False
 
     def execute(self, context: Context) -> JsonObject | None:
         """Wait: in this process, in the triggerer, or with one poll each time it is rescheduled."""
@@ -155,40 +144,10 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             if run and wait.is_over(run):
                 return self._conclude(run, context)
             if self.deferrable or self._must_hear_of_kills():
-                if self.cancel_on_kill:
-                    context["ti"].xcom_push(key=WATCHED_RUN, value=str(self.run_id))
-                return self._defer(rest)
+                return self._leave(rest, context)
             if wait.deadline - time.time() <= settling_time():
                 return self._conclude(hook.follow(wait), context)  # too late to leave and come back
             raise AirflowRescheduleException(self._next_look(wait))
-
-    def execute_complete(self, context: Context, event: Any) -> JsonObject | None:
-        """Finish the task with the trigger's event.
-
-        :param context: of the task.
-        :param event: the event, see ``tasks.events.RunEvent``.
-        :return: as ``execute`` does.
-        """
-
-        def conclude() -> JsonObject:
-            seen = lazy.RunEvent.read(event, self.run_id)
-            return self._conclude(self._fetch_again(seen), context)
-
-        return self._finish(conclude, context)
-
-    def resume_execution(
-        self, next_method: str, next_kwargs: JsonObject | None, context: Context
-    ) -> Any:
-        """Resume after the deferral; if Airflow ended the deferral, that counts as a timeout."""
-        try:
-            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except (TaskDeferralError, TaskDeferralTimeout) as error:
-            ended = error  # Python forgets it after this block
-
-        def give_up() -> NoReturn:
-            raise ended
-
-        return self._finish(give_up, context)
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Poll the run once.
@@ -204,19 +163,11 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._conclude(run, context))
 
-    def on_kill(self) -> None:
-        """Cancel the run, if asked to, within the seconds that Airflow leaves for it."""
-        if self.cancel_on_kill and self._watching:
-            self._killed = True
-
-            ref = lazy.RunRef(self.run_id, self.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
-
-    def _defer(self, wait: Wait) -> NoReturn:
+    def _leave(self, wait: Wait, context: Context) -> NoReturn:
         from airflow_provider_runs.triggers import RunStatusTrigger
 
         trigger = RunStatusTrigger.of(wait, self.conn_id, cancel_on_kill=self.cancel_on_kill)
-        defer(self, trigger, wait.deadline)
+        self._defer(trigger, wait, context)
 
     def _must_hear_of_kills(self) -> bool:
         """Return whether to wait in the triggerer although the mode is ``reschedule``.
@@ -262,38 +213,3 @@ class RunStatusSensor(CancelsOnTimeout, LinksToRun, BaseSensorOperator):
         pause = self._get_next_poke_interval(started, lambda: now - wait.started_at, 1)
         next_look = min(now + max(pause, settling_time()), wait.deadline)
         return datetime.fromtimestamp(next_look, UTC)
-
-    def _conclude(self, run: Run, context: Context) -> JsonObject:
-        self._report_usage(context, run)
-        if self._killed:
-            # Airflow lets the task run for a while, but this is not the end it waited for.
-            words = (
-                "The task was killed, so a cancel of its run was requested: the run was "
-                f"{run.status.value!r} then."
-            )
-            raise about(self, RunsError, words, run)
-        wanted = run.status.value in self.expected_statuses
-        if wanted or (not run.is_final and self.on_requires_action == "succeed"):
-            return self._result(run)
-        expected = " or ".join(map(repr, self.expected_statuses))
-        words = f"The run is {run.status.value!r}, expected {expected}{_reason(run)}"
-        if run.status is RunStatus.CANCELLED:
-            allowed = (*self.expected_statuses, "cancelled")
-            words += f" To accept a cancelled run, set expected_statuses={allowed}."
-        raise about(self, UnwantedStatus, words, run)
-
-
-#: Characters of a server's reason that an error shows.
-_REASON = 1000
-
-
-def _reason(run: Run) -> str:
-    """Return the server's reason for the run's status, as the end of a sentence."""
-    error, details = run.last_error, run.incomplete_details
-    reason = ""
-    if error:
-        known = [getattr(error, "code", None), getattr(error, "message", None)]
-        reason = ": ".join(str(word) for word in known if word) or str(error)
-    elif details:
-        reason = str(getattr(details, "reason", None) or details)
-    return f": {quoted(reason, _REASON)}." if reason else "."

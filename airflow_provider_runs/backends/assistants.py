@@ -7,16 +7,32 @@ shut their own endpoints down on 2026-08-26; other servers still offer the API.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from airflow_provider_runs.backends.base import Backend
 from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Answer, Call, Page
+from airflow_provider_runs.backends.starts import KEY
+from airflow_provider_runs.backends.wire import (
+    CANCEL_REFUSED,
+    MAX_PAGES,
+    NO_SUCH,
+    PAGE_SIZE,
+    Answer,
+    Call,
+    Page,
+)
 from airflow_provider_runs.connections.fields import Text
 from airflow_provider_runs.connections.forms import ConnectionForm
 from airflow_provider_runs.run_ref import RunRef
+
+if TYPE_CHECKING:
+    from airflow_provider_runs.backends.starts import Start
+    from airflow_provider_runs.backends.wire import Exchange
+    from airflow_provider_runs.models import Run
 
 __all__ = ["AssistantsBackend", "ThreadRuns"]
 
@@ -72,6 +88,63 @@ class ThreadRuns(Backend):
         path = f"/threads/{self._segment('thread_id', thread_id)}/runs"
         what = f"list the runs of thread {thread_id!r}"
         return Call(what, "GET", path, params=params, thread_id=thread_id)
+
+    def prepared(self, start: Start) -> Start:
+        """Check the body of ``POST /threads/{thread_id}/runs``, and put the marks into it."""
+        if start.thread_id is not None:
+            self._segment("thread_id", start.thread_id)
+        return self._prepare(start, {})
+
+    def place(self, start: Start) -> Exchange[Start]:
+        """Make a thread with ``POST /threads``, unless one is given."""
+        if start.thread_id is not None:
+            return start
+        call = Call("make a thread", "POST", "/threads", json={"metadata": {KEY: start.key}})
+        body = (yield call).body()
+        thread_id = self._own_id(body.get("id")) if isinstance(body, dict) else None
+        if not isinstance(thread_id, str) or not thread_id:
+            raise ValueError("it is not a thread, as it has no 'id'")
+        return replace(start, thread_id=thread_id, on_own_thread=True)
+
+    def start(self, start: Start) -> Exchange[Run]:
+        """Start a run with ``POST /threads/{thread_id}/runs``."""
+        path = f"/threads/{self._segment('thread_id', start.thread_id)}/runs"
+        call = Call(
+            f"start a run on thread {start.thread_id!r}",
+            "POST",
+            path,
+            json=start.sent,
+            thread_id=start.thread_id,
+            judged=NO_SUCH,
+            repeatable=self.may_start_again(start),
+        )
+        return self.read_run((yield call).body())
+
+    def finds(self, start: Start) -> bool:
+        """Return whether its thread is known: runs are listed by their thread."""
+        return start.thread_id is not None
+
+    def find_started(self, start: Start) -> Exchange[Run | None]:
+        """Search the thread's runs for the marks."""
+        return (yield from self._find_in_list(start))
+
+    def output(self, ref: RunRef, run: Run) -> Exchange[list[Any]]:
+        """Return the messages of the run, the oldest first (``GET /threads/{thread_id}/messages``).
+
+        Each is a message object of the API.
+        """
+        thread = self._segment("thread_id", ref.thread_id, ref)
+        params: dict[str, str | int] = {"run_id": ref.run_id, "order": "asc", "limit": PAGE_SIZE}
+        messages: list[Any] = []
+        for _ in range(MAX_PAGES):
+            what, path = f"list the messages of {ref}", f"/threads/{thread}/messages"
+            call = Call(what, "GET", path, ref, params=dict(params), holds_result=True)
+            page = self.read_page((yield call).body(), None)
+            messages += page.items
+            if page.cursor is None:
+                return messages
+            params["after"] = page.cursor
+        raise ValueError(f"the list of messages goes on after {MAX_PAGES} pages")
 
     def probe(self) -> Call:
         """Return ``GET /assistants?limit=1``: it needs the key and changes nothing."""

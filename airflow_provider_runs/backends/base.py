@@ -11,7 +11,15 @@ import httpx
 
 from airflow_provider_runs._version import __version__
 from airflow_provider_runs.backends.refusals import read_refusal, read_text
-from airflow_provider_runs.backends.wire import MAX_ID, PAGE_SIZE, Call, Page, Refusal, segment
+from airflow_provider_runs.backends.wire import (
+    MAX_ID,
+    MAX_PAGES,
+    PAGE_SIZE,
+    Call,
+    Page,
+    Refusal,
+    segment,
+)
 from airflow_provider_runs.connections.fields import read_statuses
 from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_runs.backends.credentials import EntraID
+    from airflow_provider_runs.backends.starts import Start
     from airflow_provider_runs.backends.wire import Answer, Exchange
     from airflow_provider_runs.connections.fields import ConnectionOptions
     from airflow_provider_runs.connections.forms import ConnectionForm
@@ -157,6 +166,73 @@ class Backend(ABC):
         """
         yield from ()
         return run
+
+    # -- starting --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def prepared(self, start: Start) -> Start:
+        """Check a start, and make the body that is sent: the run must go on without its task.
+
+        :param start: a start, which may have been prepared with another number.
+        :return: the start, as the methods below want it.
+        :raises RunsConfigError: if the body says the contrary; nothing was sent.
+        """
+
+    def place(self, start: Start) -> Exchange[Start]:
+        """Return the start with the thread that its run will be on.
+
+        Where the API has threads and none is given, one is made. It may be made twice, since an
+        empty thread costs nothing.
+
+        :param start: what ``prepared`` returned.
+        :raises ValueError: if the answer holds no thread.
+        """
+        yield from ()
+        return start
+
+    @abstractmethod
+    def start(self, start: Start) -> Exchange[Run]:
+        """Start a run. Its call is ``repeatable`` only if that cannot start another one.
+
+        :param start: what ``place`` returned.
+        :return: the run.
+        :raises RunsConfigError: if an id cannot be part of a path.
+        :raises ValueError: if the answer holds no run, although one may have been started.
+        """
+
+    def may_start_again(self, start: Start) -> bool:
+        """Return whether a start may be sent again after its answer was lost."""
+        return False
+
+    def finds(self, start: Start) -> bool:
+        """Return whether the API can be asked for a run whose id is not known."""
+        return True
+
+    def has_own_place(self, start: Start) -> bool:
+        """Return whether each run of the key has an id or a thread of its own, known beforehand.
+
+        Then a search by number is needed for each.
+        """
+        return False
+
+    @abstractmethod
+    def find_started(self, start: Start) -> Exchange[Run | None]:
+        """Search for the run that a start has brought about; the newest if there are several.
+
+        :param start: what ``place`` returned.
+        :return: the run; ``None`` if there is none.
+        :raises RunsConfigError: if the API cannot be asked.
+        :raises ValueError: if an answer, or the run in it, cannot be read.
+        """
+
+    @abstractmethod
+    def output(self, ref: RunRef, run: Run) -> Exchange[Any]:
+        """Return what a run has made, as this API gives it: decoded JSON.
+
+        :param run: the run, which has ended.
+        :raises RunsError: if the server no longer has it.
+        :raises ValueError: if an answer cannot be read.
+        """
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -403,6 +479,33 @@ class Backend(ABC):
         if not isinstance(found, str) or not found:
             raise ValueError("it is not a thread, as it has no 'thread_id'")
         return found
+
+    def _find_in_list(self, start: Start) -> Exchange[Run | None]:
+        """Search a thread's runs, newest first, for the marks of a start.
+
+        :raises ValueError: if the list does not end, or the run that has the marks cannot be read:
+            it must not be taken for one that is not there.
+        """
+        cursor = None
+        for _ in range(MAX_PAGES):
+            answer = yield self.list_runs(str(start.thread_id), cursor)
+            page = self.read_page(answer.body(), cursor)
+            for record in page.items:
+                if start.is_mark_of(record):
+                    return self.read_run(record)
+            cursor = page.cursor
+            if cursor is None or not page.items:
+                return None
+        raise ValueError(f"the list of runs goes on after {MAX_PAGES} pages")
+
+    def _prepare(
+        self, start: Start, always: JsonObject, unless_set: JsonObject | None = None
+    ) -> Start:
+        """Complete the body of a start; see ``Start.completed``."""
+        try:
+            return start.completed(always, unless_set)
+        except ValueError as error:
+            raise self._config_error(f"No run can be started so: {error}") from None
 
     def is_gone(self) -> bool:
         """Return whether the host is known to no longer serve this API."""

@@ -9,6 +9,7 @@ Source: https://docs.langchain.com/langsmith/server-api-ref and a real server (a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -16,15 +17,24 @@ from uuid import UUID
 from pydantic import Field
 
 from airflow_provider_runs.backends.base import Backend
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, ROLLBACK, Call, Page
+from airflow_provider_runs.backends.wire import (
+    CANCEL_REFUSED,
+    NO_SUCH,
+    PAGE_SIZE,
+    ROLLBACK,
+    Call,
+    Page,
+)
 from airflow_provider_runs.connections.fields import ConnectionOptions
 from airflow_provider_runs.connections.forms import ConnectionForm
+from airflow_provider_runs.errors import RunsResponseError, located
 from airflow_provider_runs.models import LastError, RequiredAction, epoch
 from airflow_provider_runs.plain_json import plain_json
 from airflow_provider_runs.run_ref import RunRef, as_uuid, canonical, same_id
 from airflow_provider_runs.status import NO_ID, RunStatus, same_spelling
 
 if TYPE_CHECKING:
+    from airflow_provider_runs.backends.starts import Start
     from airflow_provider_runs.backends.wire import Answer, Exchange
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.plain_json import JsonObject
@@ -45,6 +55,8 @@ _STATUSES = MappingProxyType(
 #: The field of ``Run`` for the time at which it ended; this API has only ``updated_at``.
 _ENDED_AT = {"completed": "completed_at", "failed": "failed_at", "cancelled": "cancelled_at"}
 _ACTIONS = ("interrupt", ROLLBACK)
+#: The strategy with which a thread refuses a second run while the first one is active.
+_REJECT = "reject"
 #: The statuses in which a run may have stopped for a person: servers differ.
 _MAY_WAIT = frozenset({"interrupted", "success"})
 
@@ -132,6 +144,79 @@ class LangGraphBackend(Backend):
             params={"limit": limit, "offset": int(cursor or 0)},
             thread_id=thread_id,
         )
+
+    def prepared(self, start: Start) -> Start:
+        """Check the body of ``POST /threads/{thread_id}/runs``, and put the marks into it.
+
+        Without a thread, it gets one of its own, whose id follows from the key. The server refuses
+        a second run on it while the first one is active.
+        """
+        create = {"if_not_exists": "create"}
+        if start.thread_id is not None and not start.on_own_thread:
+            self._thread(start.thread_id)
+            return self._prepare(start, {}, create)
+        own = self._prepare(start, create, {"multitask_strategy": _REJECT})
+        return replace(own, thread_id=start.derived_uuid(), on_own_thread=True)
+
+    def start(self, start: Start) -> Exchange[Run]:
+        """Start a run with ``POST /threads/{thread_id}/runs``."""
+        call = Call(
+            f"start a run on thread {start.thread_id!r}",
+            "POST",
+            f"/threads/{self._thread(start.thread_id)}/runs",
+            json=start.sent,
+            thread_id=start.thread_id,
+            judged=NO_SUCH,
+            repeatable=self.may_start_again(start),
+        )
+        return self.read_run((yield call).body())
+
+    def may_start_again(self, start: Start) -> bool:
+        """Return whether the thread is the run's own, and refuses a second run."""
+        return start.on_own_thread and start.sent.get("multitask_strategy") == _REJECT
+
+    def has_own_place(self, start: Start) -> bool:
+        """Return whether the thread is the run's own."""
+        return start.on_own_thread
+
+    def find_started(self, start: Start) -> Exchange[Run | None]:
+        """Search the thread's runs for the marks."""
+        return (yield from self._find_in_list(start))
+
+    def output(self, ref: RunRef, run: Run) -> Exchange[Any]:
+        """Return the values of the thread as the run has left them.
+
+        ``GET /threads/{thread_id}/state`` has those of the thread's last run. If that is another
+        one, ``POST /threads/{thread_id}/history`` has the last state that this run has written.
+        """
+        path, what = self._thread_path(ref), f"get the values of {ref}"
+        state = (yield Call(what, "GET", f"{path}/state", ref, holds_result=True)).body()
+        if not self._wrote(ref, state):
+            wanted = {"limit": 1, "metadata": {"run_id": canonical(ref.run_id)}}
+            call = Call(what, "POST", f"{path}/history", ref, json=wanted, holds_result=True)
+            states = _read_array((yield call).body())
+            state = states[0] if states else None
+            if not self._wrote(ref, state):
+                raise RunsResponseError(
+                    located(
+                        "The server no longer has the values that this run has left: another run "
+                        "has used its thread since. Give each run a thread of its own.",
+                        what,
+                        self.settings.conn_id,
+                    ),
+                    conn_id=self.settings.conn_id,
+                    run_id=ref.run_id,
+                    thread_id=ref.thread_id,
+                )
+        return state["values"]
+
+    def _wrote(self, ref: RunRef, state: object) -> bool:
+        """Return whether a state of a thread is what a run has written."""
+        if not isinstance(state, dict) or "values" not in state:
+            return False
+        metadata = state.get("metadata")
+        writer = metadata.get("run_id") if isinstance(metadata, dict) else None
+        return isinstance(writer, str) and same_id(writer, ref.run_id)
 
     def busy_threads(self, cursor: str | None) -> Call:
         """Return ``POST /threads/search`` for busy threads, a hundred at a time."""

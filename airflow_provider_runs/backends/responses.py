@@ -6,16 +6,23 @@ type of the published ``openai`` SDK (``types/responses/response.py``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from pydantic import Field
+
 from airflow_provider_runs.backends.openai import OpenAIBackend, OpenAIOptions
-from airflow_provider_runs.backends.wire import CANCEL_REFUSED, PAGE_SIZE, Call, Page
+from airflow_provider_runs.backends.wire import CANCEL_REFUSED, NO_SUCH, PAGE_SIZE, Call, Page
 from airflow_provider_runs.connections.forms import ConnectionForm
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import NO_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_provider_runs.backends.starts import Start
+    from airflow_provider_runs.backends.wire import Exchange
+    from airflow_provider_runs.models import Run
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["ResponsesBackend"]
@@ -29,6 +36,24 @@ _RENAMED = {"error": "last_error", "max_output_tokens": "max_completion_tokens"}
 _RENAMED_IN_USAGE = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
 
 
+#: The values of ``client_ids``: where an id goes that is chosen here.
+_BODY_ID, _HEADER_ID = "request_id", "x-agent-response-id"
+
+
+class ResponsesOptions(OpenAIOptions):
+    """The options of a connection to such a server."""
+
+    client_ids: Literal["none", "request_id", "x-agent-response-id"] = Field(
+        default="none",
+        title="Ids of new runs",
+        description=(
+            "Who chooses them. none: the server; request_id: we do, in the body (vLLM); "
+            "x-agent-response-id: we do, in a header (Foundry-hosted agents). By an id of ours "
+            "a run is found again whose start was not answered."
+        ),
+    )
+
+
 class ResponsesBackend(OpenAIBackend):
     """Responses: ``/responses/{run_id}``. A run is a response; there are no threads."""
 
@@ -37,8 +62,9 @@ class ResponsesBackend(OpenAIBackend):
         label="Runs: OpenAI Responses (background)",
         default_base_url="https://api.openai.com/v1",
         placeholders={"host": "https://api.openai.com/v1", "port": "443"},
-        options=OpenAIOptions,
+        options=ResponsesOptions,
     )
+    options: ResponsesOptions
     no_run = RunRef("resp_0")
     vanished = (
         "so its record has expired: unless a response is stored, servers forget it a few minutes "
@@ -77,6 +103,72 @@ class ResponsesBackend(OpenAIBackend):
         """
         path = f"{self._path(ref)}/cancel"
         return Call(f"cancel {ref}", "POST", path, ref, judged=CANCEL_REFUSED, holds_result=True)
+
+    def prepared(self, start: Start) -> Start:
+        """Check the body of ``POST /responses``, and put the marks into it."""
+        if start.thread_id is not None:
+            raise self._config_error(
+                "The Responses API has no threads: leave thread_id out, and name what the response "
+                "follows in the body ('previous_response_id', 'conversation')"
+            )
+        always: JsonObject = {"background": True, "store": True}
+        if self.options.client_ids == _BODY_ID:
+            always["request_id"] = self._client_id(start)
+        return self._prepare(start, always)
+
+    def start(self, start: Start) -> Exchange[Run]:
+        """Start a response with ``POST /responses``."""
+        name = self.options.client_ids
+        call = Call(
+            "start a run",
+            "POST",
+            "/responses",
+            json=start.sent,
+            headers={name: self._client_id(start)} if name == _HEADER_ID else {},
+            judged=NO_SUCH,
+            repeatable=self.may_start_again(start),
+            holds_result=True,
+        )
+        return self.read_run((yield call).body())
+
+    def finds(self, start: Start) -> bool:
+        """Return whether responses get their ids from here: the API has no list."""
+        return self.options.client_ids != "none"
+
+    def may_start_again(self, start: Start) -> bool:
+        """Return whether responses get their ids from here, so that there is only one of each."""
+        return self.finds(start)
+
+    def has_own_place(self, start: Start) -> bool:
+        """Return whether the id is known beforehand."""
+        return self.finds(start)
+
+    def find_started(self, start: Start) -> Exchange[Run | None]:
+        """Fetch the response by the id that was chosen for it."""
+        if not self.finds(start):
+            raise self._config_error(
+                "The Responses API cannot list responses, so one whose id is not known cannot be "
+                "searched for"
+            )
+        return (yield from self.fetch_run(RunRef(self._client_id(start))))
+
+    def output(self, ref: RunRef, run: Run) -> Exchange[JsonObject]:
+        """Return ``output`` as the API gives it, and ``output_text``, all text in its messages.
+
+        The text is what the SDK calls ``output_text`` (``types/responses/response.py``).
+        """
+        output = (run.model_extra or {}).get("output")
+        if not isinstance(output, list):
+            body = (yield self.get(ref)).body()
+            output = body.get("output") if isinstance(body, dict) else None
+        if not isinstance(output, list):
+            raise ValueError("it is not a response, as it has no 'output'")  # noqa: TRY004 - the content is wrong, not a type
+        return {"output_text": "".join(_texts(output)), "output": output}
+
+    def _client_id(self, start: Start) -> str:
+        if self.options.client_ids == _HEADER_ID:
+            return f"caresp_{start.derived_digits(50)}"
+        return f"resp_{start.derived_digits(48)}"
 
     def list_runs(self, thread_id: str, cursor: str | None, limit: int = PAGE_SIZE) -> Call:
         """Raise an error: the API has no such call.
@@ -121,3 +213,13 @@ class ResponsesBackend(OpenAIBackend):
                 ref,
             )
         return f"/responses/{self._segment('run_id', ref.run_id, ref)}"
+
+
+def _texts(output: list[Any]) -> Iterator[str]:
+    """Yield the texts of all messages in an output."""
+    for item in output:
+        if not isinstance(item, dict) or item.get("type") != "message":
+            continue
+        for part in item.get("content") or []:
+            if isinstance(part, dict) and part.get("type") == "output_text":
+                yield str(part.get("text") or "")

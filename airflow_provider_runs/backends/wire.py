@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CANCEL_REFUSED",
     "MAX_ID",
+    "MAX_PAGES",
+    "NO_SUCH",
     "PAGE_SIZE",
     "ROLLBACK",
     "Answer",
@@ -36,12 +38,16 @@ __all__ = [
 _UNREAD = object()
 #: Runs, or threads, that a page holds at most.
 PAGE_SIZE = 100
+#: Pages of a list that are read at most.
+MAX_PAGES = 200
 #: Characters of the longest id.
 MAX_ID = 1000
 #: The cancel action that deletes the run: if it is then missing, the cancel has succeeded.
 ROLLBACK = "rollback"
 #: HTTP statuses of a refused cancel that decide nothing: the run may have ended, or be cancelling.
 CANCEL_REFUSED = frozenset({400, 404, 409})
+#: The HTTP status of a refused start that the server's own words explain: no such model or agent.
+NO_SUCH = frozenset({404})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ class Call:
     :param ref: the run that it is about, if any.
     :param params: its query parameters.
     :param json: its body, if it has one.
+    :param headers: what it has besides the headers of every call.
     :param thread_id: the thread that it is about, if it is about no run.
     :param has_ids: whether it names a thread or a run, so that a 404 may mean that it is missing.
     :param judged: error statuses after which it is not retried, because the caller interprets them:
@@ -69,6 +76,7 @@ class Call:
     ref: RunRef | None = None
     params: Mapping[str, str | int] = field(default_factory=dict)
     json: Mapping[str, object] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     thread_id: str | None = None
     has_ids: bool = True
     judged: frozenset[int] = frozenset()

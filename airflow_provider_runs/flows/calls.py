@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.wire import PAGE_SIZE, Answer, Page, Refusal
+from airflow_provider_runs.backends.wire import MAX_PAGES, PAGE_SIZE, Answer, Page, Refusal
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
@@ -31,12 +31,15 @@ __all__ = [
     "ask_to_cancel",
     "backoff",
     "busy_threads",
+    "explain_404",
     "get_run",
     "glimpse_run",
     "glimpse_runs",
     "list_runs",
+    "perform",
     "probe",
     "settle_run",
+    "until_of",
 ]
 
 S = TypeVar("S")
@@ -52,9 +55,9 @@ SHOWN_ID = 200
 #: Bytes of a megabyte, and of the longest answer that may hold what a run has made.
 MB = 1024 * 1024
 MOST_OF_A_RESULT = 32 * MB
-#: Pages of a list that are read at most, and seconds for all of them if there is no deadline; items
-#: of a page, where a server gives more than it was asked for.
-MAX_PAGES, LIST_BUDGET, MAX_ITEMS = 200, 600.0, 1000
+#: Seconds for all pages of a list if there is no deadline, and items of a page, where a server
+#: gives more than it was asked for.
+LIST_BUDGET, MAX_ITEMS = 600.0, 1000
 #: Characters of what asks for the next page, and of parameters with which a URL is kept.
 _MAX_CURSOR, _LONG = 2000, 100
 
@@ -75,11 +78,11 @@ def get_run(
     :return: the run.
     :raises RunsError: if there is no usable answer.
     """
-    until = _until(backend, deadline)
-    flow = _perform(
+    until = until_of(backend, deadline)
+    flow = perform(
         backend, lambda: _asked_for(backend.fetch_run(ref), ref), until, once=once, hurried=hurried
     )
-    return (yield from _explain_404(backend, flow, until))
+    return (yield from explain_404(backend, flow, until))
 
 
 def glimpse_run(
@@ -92,11 +95,9 @@ def glimpse_run(
     :return: the run's status, and what reads the rest.
     :raises RunsError: if there is no usable answer.
     """
-    until = _until(backend, deadline)
-    flow = _perform(
-        backend, lambda: _asked_for(backend.look_at_run(ref), ref), until, glance=glance
-    )
-    return (yield from _measure_poll(_explain_404(backend, flow, until)))
+    until = until_of(backend, deadline)
+    flow = perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), until, glance=glance)
+    return (yield from _measure_poll(explain_404(backend, flow, until)))
 
 
 def list_runs(
@@ -244,13 +245,13 @@ def _pages(
         if len(cursors) >= MAX_PAGES:
             raise failures.endless(backend, call(asked), MAX_PAGES)
         cursors.add(asked)
-        until = min(_until(backend, None), begun + left) if deadline is None else deadline
+        until = min(until_of(backend, None), begun + left) if deadline is None else deadline
 
         def read_checked(answer: Answer) -> Page[T]:
             return _checked(read(answer, asked))
 
-        flow = _perform(backend, lambda: _make_call(call(asked), read_checked), until)
-        page = yield from _explain_404(backend, flow, until)
+        flow = perform(backend, lambda: _make_call(call(asked), read_checked), until)
+        page = yield from explain_404(backend, flow, until)
         left -= time.time() - begun
         # If a server counts from the newest run, one that starts meanwhile shifts the pages.
         fresh = {name(item): item for item in page.items if name(item) not in listed}
@@ -292,7 +293,7 @@ def probe(backend: Backend) -> Flow[bool]:
     :raises RunsError: if the server refuses the key, or does not serve this API.
     """
     try:
-        yield from _perform(backend, lambda: _make_call(backend.probe(), backend.read_probe), None)
+        yield from perform(backend, lambda: _make_call(backend.probe(), backend.read_probe), None)
     except RunsAPIError as error:
         if error.status_code not in _NO_SUCH_CALL or backend.is_gone():
             raise
@@ -313,7 +314,7 @@ def _serves_runs(backend: Backend) -> Flow[bool]:
     :raises RunsError: if it does not say: it refuses the key, is busy or down, or shows a web page.
     """
     try:
-        yield from _perform(backend, lambda: backend.fetch_run(backend.no_run), None)
+        yield from perform(backend, lambda: backend.fetch_run(backend.no_run), None)
     except RunsAPIError as error:
         status = error.status_code
         if status in _NO_SUCH_RUN and not error.is_routers:
@@ -326,7 +327,7 @@ def _serves_runs(backend: Backend) -> Flow[bool]:
     if landmark is None or not backend.vague_404:
         return False
     try:
-        yield from _perform(backend, lambda: _make_call(landmark, backend.read_landmark), None)
+        yield from perform(backend, lambda: _make_call(landmark, backend.read_landmark), None)
     except RunsError:
         return False
     return True
@@ -355,7 +356,7 @@ def ask_to_cancel(
         run = yield from backend.cancel_run(ref, action)
         return run.under(ref.run_id) if run else None
 
-    return (yield from _perform(backend, exchange, deadline, once=True, hurried=hurried))
+    return (yield from perform(backend, exchange, deadline, once=True, hurried=hurried))
 
 
 def settle_run(
@@ -369,7 +370,7 @@ def settle_run(
     :return: the run; as it was if the call fails.
     """
     try:
-        return (yield from _perform(backend, lambda: backend.settle(ref, run, asked), deadline))
+        return (yield from perform(backend, lambda: backend.settle(ref, run, asked), deadline))
     except RunsError:
         return run
 
@@ -388,7 +389,7 @@ def _make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
     return read((yield call))
 
 
-def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
+def explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow[T]:
     """Distinguish a missing run from a wrong base URL where the body of a 404 does not.
 
     What reads like a router's answer is one, however well the server serves the landmark, unless
@@ -405,7 +406,7 @@ def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flo
         if error.is_routers and not backend.vague_404:
             raise
         try:
-            yield from _perform(
+            yield from perform(
                 backend, lambda: _make_call(landmark, backend.read_landmark), deadline
             )
         except RunsError:
@@ -414,7 +415,7 @@ def _explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flo
         raise RunNotFound(**error.adding(words).fields()) from None
 
 
-def _perform(
+def perform(
     backend: Backend,
     begin: Callable[[], Exchange[T]],
     deadline: float | None,
@@ -437,7 +438,7 @@ def _perform(
     :raises RunsError: if there is no usable answer.
     """
     retries = 0 if once else backend.options.max_retries
-    until = _until(backend, deadline)
+    until = until_of(backend, deadline)
     for attempt in range(retries + 1):
         exchange, may_restart, answer = begin(), True, None
         try:
@@ -471,7 +472,7 @@ def _perform(
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
-def _until(backend: Backend, deadline: float | None) -> float:
+def until_of(backend: Backend, deadline: float | None) -> float:
     """Return when to stop trying, in epoch seconds; by default after the call's own budget."""
     return time.time() + backend.settings.call_budget if deadline is None else deadline
 
@@ -556,12 +557,19 @@ def _request(backend: Backend, call: Call, until: float) -> httpx.Request:
             call.method,
             url(backend.settings.base_url + call.path, tuple(params.items())),
             json=call.json,
-            headers=backend.sent_headers,
+            headers=_headers(backend, call),
             extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), seconds)},
         )
     except (httpx.InvalidURL, ValueError, TypeError, RecursionError) as error:
         failure = failures.cannot_be_sent(backend, call, error)
     raise failure
+
+
+def _headers(backend: Backend, call: Call) -> httpx.Headers:
+    """Return the headers of a call; those of every call are made once."""
+    if not call.headers:
+        return backend.sent_headers
+    return httpx.Headers({**backend.sent_headers, **call.headers})
 
 
 @lru_cache(maxsize=10_000)  # a run is polled again and again, and parsing its URL takes time

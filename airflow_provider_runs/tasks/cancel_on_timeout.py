@@ -1,11 +1,11 @@
-"""How a sensor ends a wait early: if asked to, it cancels the run first and says how that went."""
+"""How a task ends a wait early: if asked to, it cancels the run first and says how that went."""
 
 from __future__ import annotations
 
 import logging
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_runs.airflow_errors import (
     AirflowFailException,
@@ -29,7 +29,7 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.status import RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import look_up
-from airflow_provider_runs.tasks.errors import UnwantedStatus, about, without_frames
+from airflow_provider_runs.tasks.errors import UnwantedEnd, about, without_frames
 from airflow_provider_runs.tasks.result import ReturnsRun
 
 if TYPE_CHECKING:
@@ -51,26 +51,36 @@ class SensorRunTimeout(RunTimeout, AirflowSensorTimeout):  # type: ignore[misc] 
 
 
 class CancelsOnTimeout(ReturnsRun):
-    """The part of a sensor that ends a wait early."""
+    """The part of a task that ends a wait early.
+
+    The errors that end it are those of a sensor by default.
+    """
+
+    #: What ends the work while the run may be active.
+    failures: ClassVar[tuple[type[BaseException], ...]] = (
+        *(RunsError, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout),
+    )
+    #: The error for a wait that times out.
+    timed_out: ClassVar[type[RunTimeout]] = SensorRunTimeout
 
     expected_statuses: tuple[str, ...]
     on_timeout: str
     cancel_timeout: float
     cancel_action: str | None
     missing_grace: float
-    soft_fail: bool
-    never_fail: bool
+    soft_fail = False
+    never_fail = False
     #: Whether an earlier look of this wait has seen the run, or may have.
     _worked = False
 
     def _conclude(self, run: Run, context: Context) -> JsonObject:
-        """Return the result for a run that ends the wait; a sensor defines it."""
+        """Return the result for a run that ends the wait."""
         raise NotImplementedError
 
     def _finish(self, work: Callable[[], JsonObject | None], context: Context) -> JsonObject | None:
-        """Do the work of the sensor; cancel the run if that fails while the run may be active.
+        """Do the work of the task; cancel the run if that fails while the run may be active.
 
-        :param work: waits, and returns the sensor's result.
+        :param work: waits, and returns the task's result.
         :param context: of the task.
         :return: what the work returns, or the result for a run that the cancel found to have ended
             as expected.
@@ -78,7 +88,9 @@ class CancelsOnTimeout(ReturnsRun):
         with self._soft_failing(), without_frames():
             try:
                 return work()
-            except (RunsError, AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout) as error:
+            except (AirflowSkipException, AirflowRescheduleException):
+                raise
+            except self.failures as error:
                 failure: BaseException = error
             outcome = ""
             if self.on_timeout == "cancel" and self._may_be_active(failure):
@@ -103,7 +115,7 @@ class CancelsOnTimeout(ReturnsRun):
         A connection that cannot be read, and what a server says that has never shown the run, say
         nothing about it: it may be healthy, and a retry may find it.
         """
-        if isinstance(error, UnwantedStatus):
+        if isinstance(error, UnwantedEnd):
             return not RunStatus.of((error.run or {}).get("status", "")).is_final
         if isinstance(error, (RunFailed, RunsConfigError)):
             return False
@@ -128,16 +140,19 @@ class CancelsOnTimeout(ReturnsRun):
             words = (
                 "Airflow ended the deferral before its trigger fired: check that a triggerer is up"
             )
-            return about(self, SensorRunTimeout, f"{words}{end}")
+            return about(self, self.timed_out, f"{words}{end}")
         if isinstance(error, TaskDeferralError):
             words = f"The trigger failed: {str(error).rstrip('.')}. See the triggerer's log"
             return about(self, RunsError, f"{words}{end}")
-        assert isinstance(error, RunsError)  # noqa: S101 - nothing else is left
+        if not isinstance(error, RunsError):
+            if outcome:
+                log.warning("Run %r of this task, which fails: %s", self.run_id, outcome)
+            return error
         if outcome:
             words = error.said.replace(f" {RunTimeout.ADVICE}", "")
             error = error.instead(f"{words.rstrip('.')}{end}")
         if isinstance(error, RunTimeout):
-            return SensorRunTimeout(**error.fields())
+            return self.timed_out(**error.fields())
         return error
 
     def _cancel(self) -> tuple[Run | None, str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
     from airflow.triggers.base import BaseTrigger
 
 __all__ = ["deadline", "defer", "settling_time"]
@@ -45,14 +44,17 @@ def settling_time() -> float:
     return float(conf.getint("workers", "min_heartbeat_interval", fallback=5) + 2)
 
 
-def defer(task: BaseOperator, trigger: BaseTrigger, until: float) -> NoReturn:
+def defer(task: Any, trigger: BaseTrigger, until: float, **kwargs: Any) -> NoReturn:
     """Leave the worker until a trigger fires; ``execute_complete`` gets its event.
 
-    :param task: the task to defer.
+    :param task: the operator or sensor to defer.
     :param trigger: what it waits for.
     :param until: the trigger's own deadline, in epoch seconds.
+    :param kwargs: what else ``execute_complete`` gets; it is stored, as plain JSON.
     :raises TaskDeferred: always.
     """
     limit = timedelta(seconds=max(0.0, until - time.time()) + DEFERRAL_MARGIN)
-    task.defer(trigger=trigger, method_name="execute_complete", timeout=limit)
+    task.defer(
+        trigger=trigger, method_name="execute_complete", kwargs=kwargs or None, timeout=limit
+    )
     raise AssertionError  # pragma: no cover - `defer` always raises

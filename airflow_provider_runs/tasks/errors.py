@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_runs.airflow_errors import AirflowFailException
-from airflow_provider_runs.errors import RunFailed, RunsError, located
+from airflow_provider_runs.errors import RunFailed, RunsError, StartLost, located
 from airflow_provider_runs.run_ref import RunRef
 
 if TYPE_CHECKING:
@@ -14,11 +14,30 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.models import Run
 
-__all__ = ["UnwantedStatus", "about", "without_frames"]
+__all__ = [
+    "BodyChangedError",
+    "LostForGood",
+    "UnwantedEnd",
+    "UnwantedStatus",
+    "about",
+    "without_frames",
+]
 
 
-class UnwantedStatus(RunFailed, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
+class UnwantedEnd(RunFailed):
+    """The run is in an unwanted status; Airflow may retry the task, which starts another run."""
+
+
+class UnwantedStatus(UnwantedEnd, AirflowFailException):  # type: ignore[misc]  # Airflow's status_code is the 500 of its own API
     """The run is in an unwanted status and will stay in it, so Airflow does not retry the task."""
+
+
+class LostForGood(StartLost, AirflowFailException):  # type: ignore[misc]  # as above
+    """A run may be out there, so Airflow does not retry the task, which would start another."""
+
+
+class BodyChangedError(RunsError, AirflowFailException):  # type: ignore[misc]  # as above
+    """An earlier try has started another run than this one would, so Airflow does not retry."""
 
 
 E = TypeVar("E", bound=RunsError)

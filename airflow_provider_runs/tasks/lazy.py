@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow_provider_runs.run_ref import RunRef
     from airflow_provider_runs.tasks.deferral import settling_time
     from airflow_provider_runs.tasks.events import RunEvent, SweepEvent
-    from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit
+    from airflow_provider_runs.tasks.starting import Starter
+    from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit, cancel_started
 
 __all__ = [
     "Result",
@@ -29,11 +30,13 @@ __all__ = [
     "RunsConfigError",
     "RunsError",
     "RunsHook",
+    "Starter",
     "Sweep",
     "SweepEvent",
     "Wait",
     "cancel_before_exit",
     "cancel_one",
+    "cancel_started",
     "settling_time",
     "shared_poller",
     "sweep",
@@ -48,11 +51,13 @@ _MODULES = {
     "RunsConfigError": "errors",
     "RunsError": "errors",
     "RunsHook": "hooks",
+    "Starter": "tasks.starting",
     "Sweep": "polling.sweep",
     "SweepEvent": "tasks.events",
     "Wait": "flows.wait",
     "cancel_before_exit": "transport.cancel_on_exit",
     "cancel_one": "polling.sweep",
+    "cancel_started": "transport.cancel_on_exit",
     "settling_time": "tasks.deferral",
     "shared_poller": "polling.poller",
     "sweep": "polling.sweep",

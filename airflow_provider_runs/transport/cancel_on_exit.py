@@ -16,23 +16,34 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
-from airflow_provider_runs.transport.in_time import in_time
+from airflow_provider_runs.transport.in_time import Job, in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
     from airflow_provider_runs.backends import Backend
-    from airflow_provider_runs.flows.steps import Log
-    from airflow_provider_runs.models import Run, RunRef
+    from airflow_provider_runs.flows.steps import Flow, Log
+    from airflow_provider_runs.models import Run
 
-__all__ = ["CANCEL_TIMEOUT", "cancel_before_exit", "cancel_on_sigterm", "on_sigterm"]
+__all__ = [
+    "CANCEL_TIMEOUT",
+    "START_TIMEOUT",
+    "cancel_before_exit",
+    "cancel_on_sigterm",
+    "cancel_started",
+    "on_sigterm",
+    "start_job",
+]
 
 #: Seconds for the cancel, and as many again to fetch the run after a refusal. Airflow sends SIGKILL
 #: five seconds after SIGTERM (that number is built into its Task SDK).
 CANCEL_TIMEOUT = 2.0
+#: Seconds to wait before that for the answer to a start that is under way.
+START_TIMEOUT = 2.0
 
 
 def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> None:
@@ -62,6 +73,44 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
             "The task is being killed: the cancel of %s was requested, and it was %s then",
             *(ref, run.status.shown),
         )
+
+
+def start_job(backend: Backend, flow: Flow[Run]) -> Job[Run]:
+    """Return the job that starts a run: what interrupts its caller does not lose the answer.
+
+    :param backend: of the connection; the job has an HTTP client of its own.
+    :param flow: starts the run.
+    """
+
+    def work() -> Run:
+        with make_client(backend) as http:
+            return drive(flow, http)
+
+    return Job(work)
+
+
+def cancel_started(
+    backend: Backend, job: Job[Run], log: Log, action: str | None = None
+) -> Run | None:
+    """Cancel the run that a job starts, as ``cancel_before_exit`` does, once its id is known.
+
+    :param backend: of the run's connection.
+    :param job: starts the run.
+    :param log: gets one line.
+    :param action: how to cancel, where the API has several ways; by default the connection's.
+    :return: the run as it was started; ``None`` if there is none, or it is not known yet.
+    """
+    if not job.has_begun:
+        return None
+    try:
+        run = job.wait(START_TIMEOUT)
+    except TimeoutError:
+        log.warning("The start has no answer yet: a run may have been started. Look for it")
+        return None
+    except Exception:  # noqa: BLE001 - it is raised where the start is waited for
+        return None
+    cancel_before_exit(backend, RunRef(run.id, run.thread_id), log, action)
+    return run
 
 
 @contextmanager

@@ -128,6 +128,7 @@ def run_task() -> Callable[..., Any]:
             return task.execute(context)
         except TaskDeferred as deferred:
             event = run_trigger(deferred)
-            return task.resume_execution(deferred.method_name, {"event": event}, context)
+            kwargs = {**(deferred.kwargs or {}), "event": event}
+            return task.resume_execution(deferred.method_name, kwargs, context)
 
     return run_task

@@ -40,7 +40,7 @@ def drawn_tree() -> list[tuple[str, str | None]]:
     path: list[str] = []
     tree = []
     for line in errors.__doc__.splitlines():
-        if found := re.match(r"((?:│   |├── |└── )*)((?:Runs?|Cancel)\w+)(?:\s|$)", line):
+        if found := re.match(r"((?:│   |├── |└── )*)((?:Runs?|Cancel|Start)\w+)(?:\s|$)", line):
             depth = len(found[1]) // 4
             if depth or not path:
                 path[depth:] = [found[2]]

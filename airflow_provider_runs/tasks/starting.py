@@ -1,0 +1,319 @@
+"""How a task starts its run once, whatever dies when, and finds it again in a later try.
+
+The order is: note what is about to be started, start it, note the run's id. What was noted last
+says what a later try has to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from airflow_provider_runs.backends.starts import FINGERPRINT, TRY, Start
+from airflow_provider_runs.errors import RunNotFound, RunsError, StartLost, located
+from airflow_provider_runs.flows.start import may_have_started
+from airflow_provider_runs.flows.wait import Wait
+from airflow_provider_runs.run_ref import RunRef
+from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.tasks.errors import BodyChangedError, LostForGood, about
+from airflow_provider_runs.tasks.start_notes import Note, Notes, Who, fingerprint_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_runs.hooks import RunsHook
+    from airflow_provider_runs.models import Run
+    from airflow_provider_runs.transport.in_time import Job
+
+__all__ = ["Starter", "StartsRun"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds for a look at a run that an earlier try has started.
+_LOOK = 60.0
+
+
+class StartsRun(Protocol):
+    """The task that starts a run; ``operators.start`` says what its parameters mean."""
+
+    body: Any
+    run_id: str
+    thread_id: str | None
+    conn_id: str
+    expected_statuses: tuple[str, ...]
+    poll_interval: float
+    cancel_timeout: float
+    cancel_action: str | None
+    cancel_on_kill: bool
+    reattach: bool
+    on_changed_body: str
+    on_lost_start: str
+    missing_grace: float
+
+    def push_thread(self, thread_id: str | None, context: Context) -> None:
+        """Store the thread's id."""
+
+    def wait_for_start(self, job: Job[Run]) -> Run:
+        """Start a run, and wait for the answer."""
+
+    def take(self, run: Run, context: Context) -> None:
+        """Take a run as the task's, and store its ids."""
+
+
+class _Known(NamedTuple):
+    """A run of this task instance that was started before.
+
+    :param run: the run; ``None`` if the server no longer has it.
+    :param number: which of the task's runs it is.
+    :param attempt: the try that started it; ``None`` if it is not known.
+    :param fingerprint: what was asked for; empty if it is not known.
+    :param deferred: whether a try has left its worker to wait for it.
+    """
+
+    run: Run | None
+    number: int
+    attempt: int | None
+    fingerprint: str
+    deferred: bool = False
+
+
+class Starter:
+    """Starts the run of a task instance, or finds the one that was started before.
+
+    :param task: the operator.
+    :param hook: of its connection, which has been looked up.
+    :param context: of the task.
+    """
+
+    def __init__(self, task: StartsRun, hook: RunsHook, context: Context) -> None:
+        self._task = task
+        self._hook = hook
+        self._backend = hook.backend()
+        self._context = context
+        self._who = Who.of(context)
+        self._notes = Notes(context, task.conn_id)
+        self._wanted_thread = task.thread_id
+        self._fingerprint = fingerprint_of(self._backend, task.body, task.thread_id)
+        self._note: Note | None = None
+        #: Whether the run was started by this try.
+        self.is_new = False
+
+    def find_or_start(self) -> Run:
+        """Return the run, which the task has taken as its own.
+
+        :raises RunsConfigError: if the body cannot start a run; nothing was sent.
+        :raises BodyChangedError: if a run of another body is there, and ``on_changed_body`` is
+            ``fail``.
+        :raises StartLost: if it is not known whether a run was started.
+        :raises RunsError: if none was, or a search for it fails.
+        """
+        self._backend.prepared(self._start(1))
+        self._note = note = self._notes.read(self._who.key)
+        known = self._known(note)
+        number = note.number if note else 1
+        if known:
+            if known.run and self._may_reattach(known, known.run):
+                return self._reattach(known, known.run)
+            number = known.number + 1
+        return self._start_anew(number)
+
+    def note_deferral(self) -> None:
+        """Note that the task leaves its worker now to wait for the run."""
+        if self._note and self._task.cancel_on_kill:
+            self._notes.write(self._note.now(deferred=True))
+
+    # -- what there is already -------------------------------------------------------------------
+
+    def _known(self, note: Note | None) -> _Known | None:
+        """Return the run that was started last; ``None`` if there is none."""
+        if note and note.run_id:
+            run = self._look(RunRef(note.run_id, note.thread_id))
+            return _Known(run, note.number, note.attempt, note.fingerprint, note.deferred)
+        if note and not note.sent:
+            return None
+        if note:
+            start = self._start(note.number, note)
+            return self._search(self._backend.prepared(start), note.at)
+        if self._who.is_first_try:
+            return None
+        start = self._backend.prepared(self._start(None))
+        if self._notes.last and not self._backend.finds(start):
+            return None  # nothing was noted, so nothing was started
+        return self._search(start, 0.0)
+
+    def _search(self, start: Start, since: float) -> _Known | None:
+        """Search for a run of which only the intent is known, or not even that."""
+        if not self._backend.finds(start):
+            if self._task.on_lost_start == "fail" and self._task.reattach:
+                raise self._lost_for_good()
+            log.warning(
+                "An earlier try may have started a run that cannot be found. Another one is "
+                "started, as on_lost_start='start_again' says"
+            )
+            return None
+        found = self._hook.find_started(start, since=since)
+        if found is None:
+            return None
+        run = self._look(RunRef(found.run.id, found.run.thread_id)) or found.run
+        return _Known(run, found.number, found.attempt, found.fingerprint)
+
+    def _look(self, ref: RunRef) -> Run | None:
+        """Return a run as it is now; ``None`` if it is proven that the server does not have it."""
+        now = time.time()
+        wait = Wait(
+            ref,
+            started_at=now,
+            deadline=now + _LOOK,
+            poll_interval=2.0,
+            stop_on_requires_action=True,
+            seen=RunStatus.QUEUED.value,
+            worked=True,
+            missing_grace=self._task.missing_grace,
+        )
+        try:
+            run, _ = self._hook.look_once(wait, settle=True)
+            return run or self._hook.get_run(ref.run_id, ref.thread_id)
+        except RunNotFound as error:
+            log.warning("The run of an earlier try is no longer there. %s", error.message)
+            return None
+
+    # -- whether it is the task's run still ------------------------------------------------------
+
+    def _may_reattach(self, known: _Known, run: Run) -> bool:
+        """Return whether to go on with a run; one that is not wanted any more is ended first."""
+        task = self._task
+        if not task.reattach:
+            self._end(run, "reattach is off")
+            return False
+        is_old = known.attempt is not None and known.attempt <= self._who.cleared_at
+        if run.is_final:
+            if run.status.value not in {"completed", *task.expected_statuses}:
+                log.info("Run %r has ended %s: another one is started", run.id, run.status.shown)
+                return False
+            if is_old:
+                log.info("The task was cleared after run %r: another one is started", run.id)
+                return False
+        elif is_old and known.deferred and task.cancel_on_kill:
+            # Clearing a task that waits in the triggerer ends it, and the trigger is about to
+            # cancel the run: this try may be faster.
+            self._end(run, "the task was cleared while it waited")
+            return False
+        if known.fingerprint not in {"", self._fingerprint}:
+            if task.on_changed_body == "fail":
+                task.take(run, self._context)
+                raise about(
+                    task,
+                    BodyChangedError,
+                    "An earlier try has started a run with another body, thread or connection. Set "
+                    "on_changed_body='cancel' to cancel it and start another one, and keep what "
+                    "changes with each try out of the body.",
+                    run,
+                )
+            self._end(run, "it was started with another body")
+            return False
+        return True
+
+    def _reattach(self, known: _Known, run: Run) -> Run:
+        attempt = known.attempt or "an earlier one"
+        log.info(
+            "Run %r is there already (%s), started by try %s: the task goes on with it",
+            *(run.id, run.status.shown, attempt),
+        )
+        self._task.take(run, self._context)
+        self._note = Note(
+            self._who.key,
+            known.fingerprint or self._fingerprint,
+            known.number,
+            known.attempt or self._who.attempt,
+            time.time(),
+            run.thread_id,
+            self._wanted_thread is None,
+            run.id,
+        )
+        self._notes.write(self._note)
+        return run
+
+    def _end(self, run: Run, why: str) -> None:
+        """Cancel a run, and wait until it has ended.
+
+        :raises RunsError: if that cannot be confirmed: then no other one is started.
+        """
+        if run.is_final:
+            return
+        log.info("Run %r is cancelled, and another one is started: %s", run.id, why)
+        now, task = time.time(), self._task
+        self._hook.follow(
+            Wait(
+                RunRef(run.id, run.thread_id),
+                started_at=now,
+                deadline=now + task.cancel_timeout,
+                poll_interval=task.poll_interval,
+                cancel=True,
+                cancel_action=task.cancel_action,
+                worked=True,
+                missing_grace=task.missing_grace,
+            )
+        )
+
+    # -- starting --------------------------------------------------------------------------------
+
+    def _start(self, number: int | None, note: Note | None = None) -> Start:
+        """Return the start, on the thread of a note if that was made for it."""
+        thread_id, is_own = self._wanted_thread, False
+        if note and note.own_thread and note.number == number and thread_id is None:
+            thread_id, is_own = note.thread_id, True
+        marks = {TRY: str(self._who.attempt), FINGERPRINT: self._fingerprint}
+        return Start(self._task.body, thread_id, self._who.key, number, marks, is_own)
+
+    def _start_anew(self, number: int) -> Run:
+        task = self._task
+        start = self._hook.place(self._backend.prepared(self._start(number, self._note)))
+        task.push_thread(start.thread_id, self._context)
+        self._note = Note(
+            self._who.key,
+            self._fingerprint,
+            number,
+            self._who.attempt,
+            time.time(),
+            start.thread_id,
+            start.on_own_thread,
+        )
+        self._notes.write(self._note)
+        try:
+            run = task.wait_for_start(self._hook.job_of(start))
+        except StartLost as error:
+            if self._backend.finds(start) or task.on_lost_start != "fail":
+                raise
+            raise LostForGood(**error.adding(_NO_RETRY).fields()) from None
+        except RunsError as error:
+            if not task.run_id and not may_have_started(error):
+                self._forget(self._note)
+            raise
+        self.is_new = True
+        log.info("Started run %r: %s", run.id, run.status.shown)
+        self._note = self._note.now(run_id=run.id, thread_id=run.thread_id)
+        self._notes.write(self._note)
+        task.take(run, self._context)
+        return run
+
+    def _forget(self, note: Note) -> None:
+        """Note that nothing was started, for a retry not to search; an error is only logged."""
+        try:
+            self._notes.write(note.now(sent=False))
+        except RunsError as error:
+            log.warning("A retry will search for a run that was not started. %s", error.message)
+
+    def _lost_for_good(self) -> LostForGood:
+        words = (
+            "An earlier try of this task may have started a run, and died before its id was known. "
+            "This API cannot be asked for it. It would have "
+            f"'airflow_key' {self._who.key!r} in its metadata: look for it in the service. "
+            f"{_NO_RETRY}"
+        )
+        conn_id = self._task.conn_id
+        return LostForGood(located(words, "", conn_id), conn_id=conn_id)
+
+
+#: What to do where a retry cannot know whether there is a run.
+_NO_RETRY = "To have a retry start another one anyway, set on_lost_start='start_again'."
