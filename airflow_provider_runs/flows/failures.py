@@ -128,7 +128,10 @@ def no_answer(backend: Backend, call: Call, error: httpx.RequestError) -> RunsEr
 
 
 #: The failures before any of a request can have reached the server.
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, TokenUnavailable)
+_UNSENT = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    TokenUnavailable,
+)
 
 #: What went wrong, by httpx's error; the first class that fits counts.
 _WORDS: tuple[tuple[type[httpx.RequestError], str], ...] = (

@@ -270,6 +270,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         :param context: of the task.
         """
         self._own(run)
+        self._ended = run.is_final
         context["ti"].xcom_push(key="run_id", value=run.id)
         self.push_thread(run.thread_id, context)
         if self._watching:

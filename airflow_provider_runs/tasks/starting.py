@@ -113,8 +113,11 @@ class Starter:
         known = self._known(note)
         number = note.number if note else 1
         if known:
-            if known.run and self._may_reattach(known, known.run):
-                return self._reattach(known, known.run)
+            run = known.run
+            if run and run.status is RunStatus.CANCELLING:  # by whatever has ended an earlier try
+                run = self._end(run, "it is being cancelled")
+            if run and self._may_reattach(known, run):
+                return self._reattach(known, run)
             number = known.number + 1
         return self._start_anew(number)
 
@@ -234,16 +237,17 @@ class Starter:
         self._notes.write(self._note)
         return run
 
-    def _end(self, run: Run, why: str) -> None:
+    def _end(self, run: Run, why: str) -> Run:
         """Cancel a run, and wait until it has ended.
 
+        :return: the run as it has ended.
         :raises RunsError: if that cannot be confirmed: then no other one is started.
         """
         if run.is_final:
-            return
-        log.info("Run %r is cancelled, and another one is started: %s", run.id, why)
+            return run
+        log.info("The end of run %r is awaited, for another one to be started: %s", run.id, why)
         now, task = time.time(), self._task
-        self._hook.follow(
+        return self._hook.follow(
             Wait(
                 RunRef(run.id, run.thread_id),
                 started_at=now,

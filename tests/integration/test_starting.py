@@ -1,0 +1,580 @@
+"""StartRunOperator against the run server: each rule in the worker and deferred, on each API."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_runs.airflow_errors import (
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+    TaskDeferred,
+)
+from airflow_provider_runs.backends import BACKENDS
+from airflow_provider_runs.errors import (
+    RunFailed,
+    RunsAPIError,
+    RunsConfigError,
+    RunsError,
+    RunTimeout,
+    StartLost,
+)
+from airflow_provider_runs.testing import Fault, RunScript, RunServer
+from tests.integration.conftest import run_trigger
+from tests.integration.starting import KEY, Instance, Store
+from tests.moments import once
+
+INF = float("inf")
+BODIES = {
+    "assistants": {"assistant_id": "asst_1"},
+    "foundry": {"assistant_id": "asst_1"},
+    "langgraph": {"assistant_id": "agent", "input": {}},
+    "responses": {"model": "gpt-4o", "input": "Hello"},
+}
+SOON = RunScript(queued_for=0, runs_for=0.2, cancelling_for=0.1, answer="42")
+LONG = RunScript(queued_for=0, runs_for=INF, cancelling_for=0.1)
+OLD = {"airflow_key": KEY, "airflow_start": "1", "airflow_try": "1"}
+
+
+@pytest.fixture(params=[False, True], ids=["worker", "deferred"])
+def deferrable(request):
+    return request.param
+
+
+@pytest.fixture(params=[kind.form.conn_type.removeprefix("runs_") for kind in BACKENDS])
+def dialect(request):
+    return request.param
+
+
+@pytest.fixture
+def server(dialect, monkeypatch):
+    with RunServer(dialect=dialect, script=SOON, thread_lock=False) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", server.connection(max_retries=1))
+        yield server
+
+
+@pytest.fixture
+def instance(dialect, server, deferrable):
+    return Instance(Store(), body=BODIES[dialect], deferrable=deferrable)
+
+
+def on(*names):
+    """Restrict a test to some dialects."""
+    return pytest.mark.parametrize("dialect", names, indirect=True)
+
+
+def starts(server):
+    """The ids of the runs that were started, and how many cancels the server accepted."""
+    return server.started_runs(KEY), server.accepted_cancels()
+
+
+def text_of(dialect, output):
+    """The text that a run has put out, dug out of what the API gives."""
+    match dialect:
+        case "responses":
+            return output["output_text"]
+        case "langgraph":
+            return output["messages"][-1]["content"]
+    return output[-1]["content"][0]["text"]["value"]
+
+
+def test_it_returns_the_run_and_what_it_has_made(dialect, server, instance):
+    result = instance.attempt()
+    assert result["status"] == "completed"
+    assert text_of(dialect, result["output"]) == "42"
+    assert json.loads(json.dumps(result)) == result
+    assert starts(server) == ([result["id"]], 0)
+    assert instance.xcoms["run_id"] == result["id"]
+    assert instance.xcoms.get("thread_id") == result["thread_id"]
+    assert not {"instructions", "tools", "input", "kwargs"} & result.keys()
+
+
+@pytest.mark.parametrize("xcom", ["run", "summary"])
+def test_the_output_may_be_left_out(server, instance, xcom):
+    assert "output" not in instance.attempt(output=False, xcom=xcom)
+    assert "output" in instance.attempt(xcom=xcom)
+
+
+@on("assistants", "responses")
+def test_the_tokens_are_told(server, instance):
+    assert instance.attempt()["usage"]["total_tokens"] == 579
+    assert instance.xcoms["usage"]["total_tokens"] == 579
+
+
+def test_without_waiting_it_returns_at_once(server, instance):
+    server.next_run(LONG)
+    result = instance.attempt(wait_for_termination=False)
+    assert server.status(result["id"]) == "in_progress"
+    assert "output" not in result
+    assert instance.xcoms["run_id"] == result["id"]
+
+
+@on("assistants", "langgraph")
+def test_a_link_leads_to_the_run(server, instance, monkeypatch):
+    connection = server.connection(console_url="https://console.test/{thread_id}/{run_id}")
+    monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
+    result = instance.attempt()
+    assert instance.xcoms["run_link"] == (
+        f"https://console.test/{result['thread_id']}/{result['id']}"
+    )
+
+
+def test_map_indexes_have_runs_of_their_own(dialect, server, deferrable):
+    for index in range(3):
+        Instance(Store(), body=BODIES[dialect], map_index=index, deferrable=deferrable).attempt()
+    assert [len(server.started_runs(f"{KEY}[{index}]")) for index in range(3)] == [1, 1, 1]
+
+
+# -- ways to end -----------------------------------------------------------------------------------
+
+
+def test_another_end_is_an_error_that_airflow_retries_with_another_run(server, instance):
+    server.next_run(RunScript(queued_for=0, runs_for=0.1, ends="failed"))
+    with pytest.raises(RunFailed, match="is 'failed', expected 'completed'") as caught:
+        instance.attempt()
+    assert not isinstance(caught.value, AirflowFailException)
+    assert instance.attempt()["status"] == "completed"
+    runs, cancels = starts(server)
+    assert (len(runs), cancels) == (2, 0)
+
+
+def test_a_timeout_cancels_the_run(server, instance):
+    server.next_run(LONG)
+    with pytest.raises(RunTimeout, match="it was then cancelled and ended 'cancelled'") as caught:
+        instance.attempt(timeout=0.5)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert starts(server)[1] == 1
+
+
+def test_execution_timeout_is_folded_in(server, instance):
+    server.next_run(LONG)
+    with pytest.raises(RunTimeout):
+        instance.attempt(execution_timeout=timedelta(seconds=0.6))
+    assert starts(server)[1] == 1
+
+
+def test_on_timeout_fail_leaves_it_alone_and_a_retry_goes_on_with_it(server, instance):
+    server.next_run(RunScript(queued_for=0, runs_for=3))
+    with pytest.raises(RunTimeout):
+        instance.attempt(timeout=0.3, on_timeout="fail")
+    result = instance.attempt(on_timeout="fail")
+    assert starts(server) == ([result["id"]], 0)
+
+
+def test_a_saved_answer_is_no_timeout(server, instance):
+    """The run completes while it is being cancelled."""
+    server.next_run(RunScript(queued_for=0, runs_for=INF, cancel_ends="completed"))
+    assert instance.attempt(timeout=0.5)["status"] == "completed"
+
+
+@on("assistants", "langgraph")
+@pytest.mark.parametrize("choice", ["fail", "succeed"])
+def test_a_run_that_waits_for_its_caller(server, instance, choice):
+    server.next_run(RunScript(queued_for=0, runs_for=0.1, ends="requires_action"))
+    if choice == "succeed":
+        assert instance.attempt(on_requires_action=choice)["status"] == "requires_action"
+        return
+    with pytest.raises(RunFailed, match="requires_action"):
+        instance.attempt(on_requires_action=choice)
+    assert server.status(starts(server)[0][0]) in {"cancelled", "requires_action"}
+
+
+def test_whatever_fails_while_the_run_is_active_cancels_it(server, instance):
+    """Here the XCom cannot be stored; nothing of ours is to blame."""
+    server.next_run(LONG)
+
+    def broken(key, value):
+        raise ConnectionError("Airflow's API server is away")
+
+    instance.xcom_push = lambda key, value: broken(key, value) if key == "run_id" else None
+    with pytest.raises(ConnectionError):
+        instance.attempt()
+    runs, cancels = starts(server)
+    assert (len(runs), cancels, server.status(runs[0])) == (1, 1, "cancelled")
+
+
+def test_a_note_that_cannot_be_stored_starts_nothing(server, instance):
+    instance.store.set = instance.store.get = lambda *_: 1 / 0
+    with pytest.raises(RunsError, match="could start a second run"):
+        instance.attempt()
+    assert starts(server) == ([], 0)
+
+
+@on("assistants")
+def test_a_deferral_that_airflow_ends_cancels_the_run(server, instance):
+    server.next_run(LONG)
+    with pytest.raises(TaskDeferred):
+        instance.try_number += 1
+        instance.new_task(deferrable=True).execute(instance.context)
+    task = instance.new_task(deferrable=True)
+    with pytest.raises(RunTimeout, match="it was then cancelled"):
+        task.resume_execution("__fail__", {"error": "Trigger timeout"}, instance.context)
+    assert starts(server)[1] == 1
+
+
+@pytest.mark.parametrize("error", [AirflowTaskTimeout("timed out"), KeyboardInterrupt()])
+def test_a_task_that_is_interrupted_during_the_start_cancels_the_run(
+    dialect, server, error, monkeypatch
+):
+    """The answer comes after the interruption, and is awaited."""
+    server.next_run(LONG)
+    server.fault(Fault(delay=1), method="POST", path=_start_path(dialect))
+    instance = Instance(Store(), body=BODIES[dialect])
+
+    def interrupt(*_):
+        raise error
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with (
+            once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(type(error)),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    runs, cancels = starts(server)
+    assert (len(runs), cancels) == (1, 1)
+
+
+def test_a_kill_during_the_start_cancels_the_run(dialect, server):
+    server.next_run(LONG)
+    server.fault(Fault(delay=0.5), method="POST", path=_start_path(dialect))
+    instance = Instance(Store(), body=BODIES[dialect])
+    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
+    try:
+        with (
+            once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunsError, match="The task was killed"),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    runs, cancels = starts(server)
+    assert (len(runs), cancels) == (1, 1)
+
+
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+def test_a_kill_while_it_waits(server, dialect, cancel_on_kill):
+    server.next_run(LONG if cancel_on_kill else RunScript(queued_for=0, runs_for=1.5))
+    instance = Instance(Store(), body=BODIES[dialect], cancel_on_kill=cancel_on_kill)
+    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
+    try:
+        with once(lambda: "run_id" in instance.xcoms, lambda: _signal(signal.SIGUSR1)):
+            if cancel_on_kill:
+                with pytest.raises(RunsError, match="The task was killed"):
+                    instance.attempt()
+            else:
+                assert instance.attempt()["status"] == "completed"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert starts(server)[1] == int(cancel_on_kill)
+
+
+def _signal(number):
+    signal.pthread_kill(threading.main_thread().ident, number)
+
+
+def _start_path(dialect):
+    return "/responses" if dialect == "responses" else "/runs"
+
+
+def _is_starting(server, dialect):
+    path = _start_path(dialect)
+    return any(r.method == "POST" and r.path.endswith(path) for r in server.requests)
+
+
+# -- the next try ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", [SOON, RunScript(queued_for=0, runs_for=2)], ids=["done", "on"])
+def test_a_retry_goes_on_with_the_run(server, instance, script):
+    server.next_run(script)
+    first = _die_while_waiting(instance)
+    result = instance.attempt()
+    assert (result["id"], result["status"]) == (first, "completed")
+    assert starts(server) == ([first], 0)
+    assert instance.xcoms["run_id"] == first
+
+
+def _die_while_waiting(instance):
+    """Let a try start its run, and die without a word; return the run's id."""
+    instance.attempt(wait_for_termination=False)
+    return instance.xcoms["run_id"]
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "expired"])
+def test_a_retry_after_another_end_starts_anew(server, instance, end):
+    server.next_run(LONG)
+    first = _die_while_waiting(instance)
+    server.end(first, end)
+    assert instance.attempt()["id"] != first
+    assert len(starts(server)[0]) == 2
+
+
+@on("assistants", "foundry")
+def test_a_run_that_is_being_cancelled_is_not_gone_on_with(server, instance):
+    server.next_run(RunScript(queued_for=0, runs_for=INF, cancelling_for=1))
+    first = _die_while_waiting(instance)
+    from airflow_provider_runs.hooks import RunsHook
+
+    RunsHook().cancel_run(first, instance.xcoms["thread_id"])
+    assert instance.attempt()["id"] != first
+    assert starts(server)[1] == 1
+
+
+def test_a_run_that_is_gone_is_followed_by_another(server, instance):
+    first = _die_while_waiting(instance)
+    server.delete(first)
+    assert instance.attempt(missing_grace=0)["id"] != first
+
+
+def test_clearing_a_task_that_is_done_starts_anew(server, instance):
+    first = instance.attempt()["id"]
+    instance.clear()
+    second = instance.attempt()["id"]
+    assert second != first
+    assert instance.attempt()["id"] == second  # a retry of the cleared task
+    assert starts(server) == ([first, second], 0)
+
+
+def test_clearing_goes_on_with_a_run_that_is_active(server, instance):
+    """It was left alone by a worker that died; nobody has cancelled it."""
+    server.next_run(RunScript(queued_for=0, runs_for=2))
+    first = _die_while_waiting(instance)
+    instance.clear()
+    assert instance.attempt()["id"] == first
+    assert starts(server)[1] == 0
+
+
+@pytest.mark.parametrize("deferrable", [True], indirect=True)
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+def test_clearing_a_task_that_waits_deferred_ends_its_run(server, instance, cancel_on_kill):
+    """Its trigger is about to cancel the run, and may be slower than the next try."""
+    server.next_run(LONG if cancel_on_kill else RunScript(queued_for=0, runs_for=2))
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred):
+        instance.new_task(cancel_on_kill=cancel_on_kill).execute(instance.context)
+    first = instance.xcoms["run_id"]
+    instance.clear()
+    result = instance.attempt(cancel_on_kill=cancel_on_kill)
+    assert (result["id"] != first) is cancel_on_kill
+    assert starts(server)[1] == int(cancel_on_kill)
+
+
+@pytest.mark.parametrize("choice", ["fail", "cancel"])
+def test_a_body_that_has_changed(dialect, server, instance, choice):
+    server.next_run(LONG)
+    first = _die_while_waiting(instance)
+    changed = {**BODIES[dialect], "metadata": {"team": "data"}}
+    if choice == "fail":
+        with pytest.raises(AirflowFailException, match="on_changed_body='cancel'"):
+            instance.attempt(body=changed)
+        assert len(starts(server)[0]) == 1
+    else:
+        assert instance.attempt(body=changed, on_changed_body=choice)["id"] != first
+        assert len(starts(server)[0]) == 2
+    assert server.status(first) == "cancelled"  # what a task has started it also stops
+    assert starts(server)[1] == 1
+
+
+def test_a_body_that_has_changed_may_leave_the_run_alone(dialect, server, instance):
+    server.next_run(LONG)
+    first = _die_while_waiting(instance)
+    changed = {**BODIES[dialect], "metadata": {"team": "data"}}
+    with pytest.raises(AirflowFailException):
+        instance.attempt(body=changed, on_timeout="fail")
+    assert server.status(first) == "in_progress"
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_without_reattach_each_try_starts_anew(server, instance, is_active):
+    server.next_run(LONG if is_active else SOON)
+    first = _die_while_waiting(instance)
+    if not is_active:
+        server.end(first)
+    assert instance.attempt(reattach=False)["id"] != first
+    assert starts(server)[1] == int(is_active)
+
+
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"status": 502, "body": b""}])
+@on("assistants", "foundry", "langgraph")
+def test_a_start_whose_answer_is_lost_is_found(dialect, server, instance, fault):
+    server.fault(Fault(**fault, after_effect=True), method="POST", path=_start_path(dialect))
+    assert instance.attempt()["status"] == "completed"
+    assert len(starts(server)[0]) == 1
+
+
+@on("responses")
+def test_a_response_whose_start_is_lost_fails_the_task_for_good(server, instance):
+    server.fault(Fault(drop=True, after_effect=True), method="POST", path="/responses")
+    with pytest.raises(StartLost, match="on_lost_start='start_again'") as caught:
+        instance.attempt()
+    assert isinstance(caught.value, AirflowFailException)
+    assert KEY in caught.value.message
+    with pytest.raises(StartLost, match="An earlier try"):  # somebody clears it, or retries
+        instance.attempt()
+    assert len(starts(server)[0]) == 1
+
+
+@on("responses")
+def test_or_starts_another_one_if_asked_to(server, instance):
+    server.fault(Fault(drop=True, after_effect=True), method="POST", path="/responses")
+    with pytest.raises(StartLost) as caught:
+        instance.attempt(on_lost_start="start_again")
+    assert not isinstance(caught.value, AirflowFailException)
+    assert instance.attempt(on_lost_start="start_again")["status"] == "completed"
+    assert len(starts(server)[0]) == 2
+
+
+@on("responses")
+@pytest.mark.parametrize("client_ids", ["request_id", "x-agent-response-id"])
+def test_a_response_with_an_id_of_ours_is_found(deferrable, monkeypatch, client_ids):
+    from airflow_provider_runs.testing import Responses
+
+    with RunServer(dialect=Responses(client_ids=client_ids), script=SOON) as server:
+        connection = server.connection(client_ids=client_ids)
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
+        server.fault(Fault(drop=True, after_effect=True), method="POST", path="/responses")
+        instance = Instance(Store(), body=BODIES["responses"], deferrable=deferrable)
+        result = instance.attempt()
+        assert server.started_runs() == [result["id"]]
+        assert instance.attempt()["id"] == result["id"]
+        server.next_run(RunScript(queued_for=0, runs_for=0.1, ends="failed"))
+        instance.clear()
+        with pytest.raises(RunFailed):
+            instance.attempt()
+        assert instance.attempt()["id"] not in {result["id"], server.started_runs()[1]}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429])
+def test_a_start_that_is_refused_is_an_error_of_ours_and_a_retry_starts(
+    dialect, server, instance, status
+):
+    message = {"error": {"message": "Not like this."}, "detail": "Not like this."}
+    fault = Fault(status=status, body=message, headers={"x-request-id": "req_7"})
+    server.fault(fault, method="POST", path=_start_path(dialect), times=3)
+    with pytest.raises(RunsAPIError, match="Not like this") as caught:
+        instance.attempt()
+    assert caught.value.request_id == "req_7"
+    assert starts(server) == ([], 0)
+    server.clear_faults()
+    asked = len(server.requests)
+    assert instance.attempt()["status"] == "completed"
+    assert len(starts(server)[0]) == 1
+    first = server.requests[asked]
+    assert first.method == "POST"  # nothing was started, so nothing is searched for
+
+
+@pytest.mark.parametrize(
+    "body", [{"stream": True}, {"background": False}, {"metadata": {"airflow_key": "x"}}]
+)
+@on("responses")
+def test_a_body_that_contradicts_is_refused_before_anything_is_sent(server, instance, body):
+    with pytest.raises(RunsConfigError, match="Nothing was sent"):
+        instance.attempt(body={**BODIES["responses"], **body})
+    assert server.requests == []
+    assert instance.store.values == {}
+
+
+# -- Airflow before 3.3 ----------------------------------------------------------------------------
+
+
+@on("assistants", "foundry", "langgraph")
+@pytest.mark.parametrize("with_thread", [True, False])
+def test_without_a_store_the_run_is_found_by_its_marks(dialect, server, deferrable, with_thread):
+    thread = {"thread_id": server.create_thread()} if with_thread else {}
+    instance = Instance(None, body=BODIES[dialect], deferrable=deferrable, **thread)
+    first = _die_while_waiting(instance)
+    if dialect != "langgraph" and not with_thread:
+        # The thread that was made for the run is known to nobody any more.
+        with pytest.raises(StartLost, match="An earlier try"):
+            instance.attempt()
+        assert instance.attempt(on_lost_start="start_again")["id"] != first
+        return
+    assert instance.attempt()["id"] == first
+    server.end(first, "failed")
+    second = instance.attempt()["id"]
+    assert second == first or len(starts(server)[0]) == 2
+    instance.clear()
+    third = instance.attempt()["id"]
+    assert third not in {first, second}
+    assert instance.attempt()["id"] == third
+
+
+@on("responses")
+def test_without_a_store_a_response_is_lost(server, instance):
+    instance.store = None
+    instance.attempt()
+    with pytest.raises(StartLost, match="An earlier try") as caught:
+        instance.attempt()
+    assert isinstance(caught.value, AirflowFailException)
+    assert len(starts(server)[0]) == 1
+
+
+@on("langgraph")
+def test_the_first_try_searches_nothing(server, instance):
+    instance.store = None
+    instance.attempt(output=False)
+    assert server.requests[0].method == "POST"
+
+
+def test_the_triggers_event_ends_the_task_it_belongs_to(dialect, server):
+    """What execute_complete gets besides the event is stored: it may come from an older version."""
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred) as caught:
+        instance.new_task().execute(instance.context)
+    deferred = caught.value
+    assert set(deferred.kwargs) == {"run_id", "thread_id"}
+    event = run_trigger(deferred)
+    result = instance.resume(deferred, event)
+    assert result["status"] == "completed"
+
+
+def test_airflows_own_names_stay_free():
+    """`output` is what other tasks use of this one."""
+    task = Instance(Store(), body={}).new_task(output=False)
+    assert (
+        str(task.output) == "{{ task_instance.xcom_pull(task_ids='ask', dag_id='adhoc_airflow') }}"
+        or task.output
+    )
+    assert task.returns_output is False
+    assert task.template_fields == ("body", "thread_id", "conn_id")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("on_timeout", "ignore"),
+        ("on_changed_body", "ignore"),
+        ("on_lost_start", "ignore"),
+        ("on_requires_action", "ignore"),
+        ("expected_statuses", ()),
+        ("timeout", 0),
+        ("xcom", "all"),
+    ],
+)
+def test_parameters_are_checked(name, value):
+    with pytest.raises(ValueError, match=name):
+        Instance(Store(), body={}).new_task(**{name: value})
+
+
+def test_a_trigger_that_failed_cancels(server, dialect):
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    server.next_run(LONG)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred):
+        instance.new_task().execute(instance.context)
+    task = instance.new_task()
+    with pytest.raises(RunsError, match="The trigger failed: boom; it was then cancelled"):
+        task.resume_execution("__fail__", {"error": "boom"}, instance.context)
+    assert starts(server)[1] == 1
+    assert time.time() > 0
+    assert TaskDeferralTimeout is not None
