@@ -28,6 +28,7 @@ class RunView:
     :param expires_at: when it expires if it goes on waiting; ``None`` for never.
     :param last_error: why it failed; ``None`` if it did not.
     :param tool_calls: what it asks for while it is in ``requires_action``.
+    :param answer: the text of what it has put out; ``None`` if it has put out nothing.
     :param final: the statuses after which it does not change any more.
     """
 
@@ -38,6 +39,7 @@ class RunView:
     expires_at: int | None
     last_error: JsonObject | None
     tool_calls: Sequence[JsonMapping]
+    answer: str | None
     final: frozenset[str] = FINAL
 
     @property
