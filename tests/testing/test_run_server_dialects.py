@@ -6,6 +6,7 @@ import json
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -377,6 +378,53 @@ def test_a_dialect_can_be_an_instance(dialect: str) -> None:
 def test_an_unknown_dialect_is_an_error(dialect: str) -> None:
     with pytest.raises(ValueError, match=f"one of .*{dialect}.*, not 'Klingon'"):
         RunServer(dialect="Klingon")
+
+
+def test_the_runs_that_clients_started_are_known(
+    server: RunServer, client: httpx.Client, wire: Wire
+) -> None:
+    server.create_run(metadata={"airflow_key": "a"})
+    bodies: list[dict[str, Any]] = [{"metadata": {"airflow_key": key}} for key in "aba"]
+    runs = [create(client, server, wire, **body).json() for body in [*bodies, {}]]
+    first, second, third, other = (run[wire.id] for run in runs)
+    client.post(f"{path_of(wire, runs[0])}/cancel")  # names a run, but starts none
+    assert server.started_runs() == [first, second, third, other]
+    assert server.started_runs("a") == [first, third]
+    assert server.started_runs("c") == []
+    server.delete(first)
+    assert server.started_runs("a") == [first, third]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(drop=True, after_effect=True), Fault(status=503, after_effect=True)]
+)
+def test_a_run_may_be_started_without_an_answer(
+    server: RunServer, client: httpx.Client, wire: Wire, fault: Fault
+) -> None:
+    server.fault(fault, path=wire.creates.rpartition("/")[2])
+    with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+        answer = create(client, server, wire, metadata={"airflow_key": "a"})
+        assert answer.status_code == fault.status
+    (run_id,) = server.started_runs("a")
+    assert client.get(path_of(wire, server.run(run_id))).json() == server.run(run_id)
+
+
+@pytest.mark.parametrize("fault", [Fault(drop=True), Fault(status=503)])
+def test_a_start_may_fail_before_its_effect(
+    server: RunServer, client: httpx.Client, wire: Wire, fault: Fault
+) -> None:
+    server.fault(fault, path=wire.creates.rpartition("/")[2])
+    with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+        create(client, server, wire)
+    assert server.started_runs() == []
+    assert create(client, server, wire).status_code == 200
+
+
+def test_a_refused_start_starts_nothing(
+    server: RunServer, client: httpx.Client, wire: Wire
+) -> None:
+    assert create(client, server, wire, metadata={"runs_for": "long"}).is_client_error
+    assert server.started_runs() == []
 
 
 def test_threads(server: RunServer, dialect: str) -> None:
