@@ -14,7 +14,27 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.scripts import Phase
 
 
-__all__ = ["RunView", "ThreadView"]
+__all__ = ["Message", "RunView", "ThreadView"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a client has said in a thread.
+
+    :param id: its id.
+    :param role: who speaks, such as ``user``.
+    :param content: the parts of what it says, as the dialect shows them.
+    :param metadata: its metadata.
+    :param created_at: when it was added, in epoch seconds.
+    :param after_runs: how many runs the thread had by then.
+    """
+
+    id: str
+    role: str
+    content: Sequence[JsonMapping]
+    metadata: object
+    created_at: float
+    after_runs: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,12 +96,14 @@ class ThreadView:
     :param created_at: when it was created, in epoch seconds.
     :param metadata: its metadata.
     :param runs: its runs, the oldest first.
+    :param messages: what clients have said in it, the oldest first.
     """
 
     id: str
     created_at: float
     metadata: JsonMapping
     runs: Sequence[RunView]
+    messages: Sequence[Message]
 
     @property
     def active_run(self) -> RunView | None:
