@@ -28,6 +28,7 @@ dialects/__init__           names, dialects
 dialects/agent_server       langgraph, dialects
 dialects/assistants         http, states, dialects
 dialects/assistants_json    http, states
+dialects/assistants_messages  http
 dialects/base               classes, dialects
 dialects/foundry            foundry, dialects
 dialects/langgraph          langgraph, dialects
