@@ -33,6 +33,8 @@ dialects/base               classes, dialects
 dialects/foundry            foundry, dialects
 dialects/langgraph          langgraph, dialects
 dialects/langgraph_json     langgraph
+dialects/langgraph_state    langgraph, dialects
+dialects/langgraph_threads  langgraph
 dialects/openai             http, responses
 dialects/pages              http
 dialects/responses          responses, dialects

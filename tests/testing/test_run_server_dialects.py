@@ -95,6 +95,19 @@ def wire(dialect: str) -> Wire:
     return WIRES[dialect]
 
 
+def said(client: httpx.Client, run: dict[str, Any]) -> list[str]:
+    """Return what a run has put out, as a client of its dialect reads it."""
+    if "thread_id" not in run:
+        output = client.get(f"/responses/{run['id']}").json()["output"]
+        return [part["text"] for message in output for part in message["content"]]
+    thread = f"/threads/{run['thread_id']}"
+    if "run_id" in run:
+        messages = client.get(f"{thread}/state").json()["values"].get("messages", [])
+        return [message["content"] for message in messages if message["type"] == "ai"]
+    messages = client.get(f"{thread}/messages", params={"run_id": run["id"]}).json()["data"]
+    return [part["text"]["value"] for message in messages for part in message["content"]]
+
+
 def path_of(wire: Wire, run: dict[str, Any], **other: str) -> str:
     return wire.path.format(**{"run_id": run[wire.id], "thread_id": run.get("thread_id"), **other})
 
@@ -257,6 +270,23 @@ def test_only_known_fields_can_be_given(server: RunServer) -> None:
         server.create_run(status="completed", colour="red")
 
 
+@pytest.mark.parametrize("status", WORDS)
+def test_only_what_has_ended_well_has_an_answer(
+    server: RunServer, client: httpx.Client, status: str
+) -> None:
+    run = server.create_run(script=RunScript(timeline=[(status, math.inf)]))
+    assert said(client, run) == (["Hello."] if status in {"completed", "incomplete"} else [])
+
+
+def test_whoever_starts_a_run_may_give_its_answer(
+    server: RunServer, client: httpx.Client, wire: Wire, advance: Advance
+) -> None:
+    run = create(client, server, wire, metadata={"runs_for": "5", "answer": "Bye."}).json()
+    assert said(client, run) == []
+    advance(6)
+    assert said(client, run) == ["Bye."]
+
+
 # -- keys and routes
 
 
@@ -350,36 +380,6 @@ def test_a_connection_may_be_dropped_after_the_effect(
     assert server.requests[0].status is None
 
 
-# -- the server
-
-
-def test_the_connection_leads_to_the_server(server: RunServer, dialect: str, wire: Wire) -> None:
-    extra = {"credential": "api_key"} if dialect == "foundry" else {}
-    assert server.base_url == server.url + wire.base_path
-    assert json.loads(server.connection()) == {
-        "conn_type": f"runs_{dialect}",
-        "host": server.base_url,
-        "password": "sk-runs-testing",
-        "extra": extra,
-    }
-    connection = json.loads(server.connection("runs_mine", timeout=3, credential="default"))
-    assert connection["conn_type"] == "runs_mine"
-    assert connection["extra"] == {"timeout": 3, "credential": "default"}
-
-
-def test_a_dialect_can_be_an_instance(dialect: str) -> None:
-    kind = {
-        "assistants": Assistants, "foundry": Foundry, "langgraph": LangGraph, "responses": Responses
-    }[dialect]  # fmt: skip
-    assert RunServer(dialect=dialect).dialect == RunServer(dialect=kind()).dialect == kind()
-    assert kind().name == dialect
-
-
-def test_an_unknown_dialect_is_an_error(dialect: str) -> None:
-    with pytest.raises(ValueError, match=f"one of .*{dialect}.*, not 'Klingon'"):
-        RunServer(dialect="Klingon")
-
-
 def test_the_runs_that_clients_started_are_known(
     server: RunServer, client: httpx.Client, wire: Wire
 ) -> None:
@@ -425,6 +425,36 @@ def test_a_refused_start_starts_nothing(
 ) -> None:
     assert create(client, server, wire, metadata={"runs_for": "long"}).is_client_error
     assert server.started_runs() == []
+
+
+# -- the server
+
+
+def test_the_connection_leads_to_the_server(server: RunServer, dialect: str, wire: Wire) -> None:
+    extra = {"credential": "api_key"} if dialect == "foundry" else {}
+    assert server.base_url == server.url + wire.base_path
+    assert json.loads(server.connection()) == {
+        "conn_type": f"runs_{dialect}",
+        "host": server.base_url,
+        "password": "sk-runs-testing",
+        "extra": extra,
+    }
+    connection = json.loads(server.connection("runs_mine", timeout=3, credential="default"))
+    assert connection["conn_type"] == "runs_mine"
+    assert connection["extra"] == {"timeout": 3, "credential": "default"}
+
+
+def test_a_dialect_can_be_an_instance(dialect: str) -> None:
+    kind = {
+        "assistants": Assistants, "foundry": Foundry, "langgraph": LangGraph, "responses": Responses
+    }[dialect]  # fmt: skip
+    assert RunServer(dialect=dialect).dialect == RunServer(dialect=kind()).dialect == kind()
+    assert kind().name == dialect
+
+
+def test_an_unknown_dialect_is_an_error(dialect: str) -> None:
+    with pytest.raises(ValueError, match=f"one of .*{dialect}.*, not 'Klingon'"):
+        RunServer(dialect="Klingon")
 
 
 def test_threads(server: RunServer, dialect: str) -> None:
