@@ -10,6 +10,7 @@ dialect, such as that of LangGraph. Its runs move by themselves, as a ``RunScrip
         ...  # let a task cancel run["id"] of run["thread_id"]
         assert server.status(run["id"]) == "cancelled"
         assert server.accepted_cancels(run["id"]) == 1
+        assert server.started_runs() == []  # no task has started one over HTTP
 
     with RunServer(gateway=Gateway(missing_for=20, loses_cancels=1)) as server: ...
     with RunServer(dialect="langgraph") as server: ...

@@ -26,11 +26,13 @@ EFFECTS = "effects"
 class Effects(TypedDict, total=False):
     """What a request did, where it did something.
 
-    :param run_id: the run that it created.
+    :param run_id: the run that it started.
+    :param started: whether it started that run.
     :param cancelled: the runs that it cancelled.
     """
 
     run_id: str
+    started: bool
     cancelled: tuple[str, ...]
 
 
@@ -61,8 +63,8 @@ class ServedRequest:
         return json.loads(self.content or b"{}")
 
     def record_creation(self, run_id: str) -> None:
-        """Have it recorded that the request created a run."""
-        self._effects["run_id"] = run_id
+        """Have it recorded that the request started a run."""
+        self._effects["run_id"], self._effects["started"] = run_id, True
 
     def record_cancel(self, run_id: str) -> None:
         """Have it recorded that the request cancelled a run, maybe one of several."""

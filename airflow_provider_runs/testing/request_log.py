@@ -37,7 +37,8 @@ class RecordedRequest:
     :param status: the HTTP status that was answered; ``None`` as long as nothing was, or if the
         connection was dropped.
     :param at: when it arrived, in epoch seconds by the server's clock.
-    :param run_id: the run that it names, or the one that it created.
+    :param run_id: the run that it names, or the one that it started.
+    :param started: whether it started that run, whether or not that was answered.
     :param cancelled: the runs that it cancelled, whether or not that was answered.
     """
 
@@ -49,6 +50,7 @@ class RecordedRequest:
     status: int | None
     at: float
     run_id: str | None
+    started: bool
     cancelled: tuple[str, ...]
 
     @property
@@ -89,6 +91,7 @@ class RequestLog:
             status=None,
             at=at,
             run_id=self._paths.run_id(path),
+            started=False,
             cancelled=(),
         )
         with self._lock:

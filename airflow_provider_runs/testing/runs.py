@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.errors import ApiError
-from airflow_provider_runs.testing.scripts import FINAL, GONE, Phase, RunScript
+from airflow_provider_runs.testing.scripts import ANSWERED, FINAL, GONE, Phase, RunScript
 from airflow_provider_runs.testing.views import RunView
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class ScriptedRun:
             expires_at=self._expires_at,
             last_error=self._last_error or why,
             tool_calls=self._tool_calls,
+            answer=self._script.answer if phases[-1].status in ANSWERED else None,
             final=self._final,
         )
 

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
 
-__all__ = ["FINAL", "GONE", "Phase", "RunScript"]
+__all__ = ["ANSWERED", "FINAL", "GONE", "Phase", "RunScript"]
 
 #: The statuses after which a run does not change any more.
 FINAL = frozenset({"cancelled", "failed", "completed", "incomplete", "expired"})
+#: The statuses in which a run has put something out.
+ANSWERED = frozenset({"completed", "incomplete"})
 #: In place of a status: a run that was rolled back is no longer there.
 GONE = "gone"
 
@@ -26,6 +28,7 @@ _OVERRIDES: dict[str, Callable[[str], Any]] = {
     "ends": str,
     "cancel_ends": str,
     "refuse_cancel": int,
+    "answer": str,
 }
 #: The fields that stand in place of a ``timeline``.
 _INSTEAD_OF_TIMELINE = {"queued_for", "runs_for", "ends"}
@@ -62,6 +65,7 @@ class RunScript:
         of a function.
     :param timeline: statuses with the seconds in each, in place of ``queued_for``, ``runs_for``
         and ``ends``; the last one stays.
+    :param answer: the text of what the run puts out once it is ``completed`` or ``incomplete``.
     :raises ValueError: if a duration is negative, the timeline is empty, ``refuse_cancel`` is no
         error status, or a tool call has no ``id``.
     """
@@ -76,6 +80,7 @@ class RunScript:
     last_error: JsonObject | None = None
     tool_calls: list[JsonObject] | None = None
     timeline: Sequence[tuple[str, float]] | None = None
+    answer: str = "Hello."
 
     def __post_init__(self) -> None:
         durations = [(name, getattr(self, name)) for name in _SECONDS]

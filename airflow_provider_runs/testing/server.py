@@ -165,6 +165,20 @@ class RunServer(RunControl):
         cancelled = [each for request in self.requests for each in request.cancelled]
         return len(cancelled) if run_id is None else cancelled.count(run_id)
 
+    def started_runs(self, key: str | None = None) -> list[str]:
+        """Return the ids of the runs that clients started, in order of their requests.
+
+        A run counts whether or not its start was answered, and also after it was deleted; those of
+        ``create_run`` do not count.
+
+        :param key: only the runs whose metadata has it as ``airflow_key``; by default all.
+        """
+        return [
+            request.run_id
+            for request in self.requests
+            if request.started and request.run_id and (key is None or _key_of(request) == key)
+        ]
+
     def connection(self, conn_type: str | None = None, **extra: object) -> str:
         """Return an Airflow connection to this server, as JSON for ``AIRFLOW_CONN_<ID>``.
 
@@ -178,3 +192,7 @@ class RunServer(RunControl):
             "extra": {**self.dialect.extra, **extra},
         }
         return json.dumps(connection)
+
+
+def _key_of(request: RecordedRequest) -> object:
+    return (request.body.get("metadata") or {}).get("airflow_key")

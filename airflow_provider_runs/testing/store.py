@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.testing.runs import ScriptedRun
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.rules import Rules
     from airflow_provider_runs.testing.scripts import RunScript
-    from airflow_provider_runs.testing.views import RunView
+    from airflow_provider_runs.testing.views import Message, RunView
 
 
 __all__ = ["Store"]
@@ -29,6 +29,10 @@ class _Thread:
     created_at: float
     metadata: JsonMapping
     runs: dict[str, ScriptedRun] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+
+    def say(self, messages: Sequence[Message]) -> None:
+        self.messages += [replace(each, after_runs=len(self.runs)) for each in messages]
 
 
 class Store:
@@ -59,16 +63,29 @@ class Store:
         """Return the present time, in epoch seconds."""
         return self._clock()
 
-    def create_thread(self, metadata: JsonMapping, thread_id: str | None = None) -> ThreadView:
+    def create_thread(
+        self,
+        metadata: JsonMapping,
+        thread_id: str | None = None,
+        messages: Sequence[Message] = (),
+    ) -> ThreadView:
         """Add a thread, in place of one that has the same id.
 
         :param metadata: its metadata.
         :param thread_id: its id; by default a new one.
+        :param messages: what is said in it from the start.
         """
         thread_id = thread_id or self._rules.new_id("thread")
         with self._lock:
-            self._threads[thread_id] = _Thread(thread_id, self._clock(), metadata)
+            thread = _Thread(thread_id, self._clock(), metadata)
+            thread.say(messages)
+            self._threads[thread_id] = thread
             return self.thread(thread_id)
+
+    def add_message(self, thread_id: str, message: Message) -> None:
+        """Keep a message in a thread."""
+        with self._lock:
+            self._thread(thread_id).say([message])
 
     def has_thread(self, thread_id: str) -> bool:
         """Return whether there is a thread with this id."""
@@ -109,6 +126,8 @@ class Store:
         script: RunScript | None = None,
         *,
         alone: bool = False,
+        run_id: str | None = None,
+        messages: Sequence[Message] = (),
     ) -> RunView:
         """Add a run.
 
@@ -117,6 +136,8 @@ class Store:
         :param script: how it behaves; by default the first queued one, or else the server's own.
         :param alone: whether an active run stands in its way even if that does not block the
             thread.
+        :param run_id: its id; by default a new one.
+        :param messages: what its creator says in the thread before it.
         :raises ApiError: if the thread is blocked, or the metadata does not suit the script.
         """
         with self._lock:
@@ -134,12 +155,24 @@ class Store:
                 self._queued.popleft()
             now = self._clock()
             run = ScriptedRun(
-                self._rules.new_id("run"), thread_id, chosen, fields, now, self._rules.final
+                run_id or self._rules.new_id("run"),
+                thread_id,
+                chosen,
+                fields,
+                now,
+                self._rules.final,
             )
             self._runs[run.id] = run
             if thread is not None:
+                thread.say(messages)
                 thread.runs[run.id] = run
             return run.view(now)
+
+    def has_run(self, run_id: str) -> bool:
+        """Return whether there is a run with this id."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            return run is not None and self._is_there(run, self._clock())
 
     def run(self, run_id: str, thread_id: str | None = None) -> RunView:
         """Return a run."""
@@ -197,7 +230,9 @@ class Store:
     def _view(self, thread: _Thread) -> ThreadView:
         now = self._clock()
         runs = [run.view(now) for run in thread.runs.values() if self._is_there(run, now)]
-        return ThreadView(thread.id, thread.created_at, thread.metadata, runs)
+        return ThreadView(
+            thread.id, thread.created_at, thread.metadata, runs, list(thread.messages)
+        )
 
     def _run(self, run_id: str, thread_id: str | None = None) -> ScriptedRun:
         if thread_id is not None:

@@ -14,7 +14,27 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.scripts import Phase
 
 
-__all__ = ["RunView", "ThreadView"]
+__all__ = ["Message", "RunView", "ThreadView"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a client has said in a thread.
+
+    :param id: its id.
+    :param role: who speaks, such as ``user``.
+    :param content: the parts of what it says, as the dialect shows them.
+    :param metadata: its metadata.
+    :param created_at: when it was added, in epoch seconds.
+    :param after_runs: how many runs the thread had by then.
+    """
+
+    id: str
+    role: str
+    content: Sequence[JsonMapping]
+    metadata: object
+    created_at: float
+    after_runs: int = 0
 
 
 @dataclass(frozen=True)
@@ -28,6 +48,7 @@ class RunView:
     :param expires_at: when it expires if it goes on waiting; ``None`` for never.
     :param last_error: why it failed; ``None`` if it did not.
     :param tool_calls: what it asks for while it is in ``requires_action``.
+    :param answer: the text of what it has put out; ``None`` if it has put out nothing.
     :param final: the statuses after which it does not change any more.
     """
 
@@ -38,6 +59,7 @@ class RunView:
     expires_at: int | None
     last_error: JsonObject | None
     tool_calls: Sequence[JsonMapping]
+    answer: str | None
     final: frozenset[str] = FINAL
 
     @property
@@ -74,12 +96,14 @@ class ThreadView:
     :param created_at: when it was created, in epoch seconds.
     :param metadata: its metadata.
     :param runs: its runs, the oldest first.
+    :param messages: what clients have said in it, the oldest first.
     """
 
     id: str
     created_at: float
     metadata: JsonMapping
     runs: Sequence[RunView]
+    messages: Sequence[Message]
 
     @property
     def active_run(self) -> RunView | None:

@@ -28,10 +28,13 @@ dialects/__init__           names, dialects
 dialects/agent_server       langgraph, dialects
 dialects/assistants         http, states, dialects
 dialects/assistants_json    http, states
+dialects/assistants_messages  http
 dialects/base               classes, dialects
 dialects/foundry            foundry, dialects
 dialects/langgraph          langgraph, dialects
 dialects/langgraph_json     langgraph
+dialects/langgraph_state    langgraph, dialects
+dialects/langgraph_threads  langgraph
 dialects/openai             http, responses
 dialects/pages              http
 dialects/responses          responses, dialects

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -92,6 +93,19 @@ pytestmark = pytest.mark.parametrize("dialect", WIRES)
 @pytest.fixture
 def wire(dialect: str) -> Wire:
     return WIRES[dialect]
+
+
+def said(client: httpx.Client, run: dict[str, Any]) -> list[str]:
+    """Return what a run has put out, as a client of its dialect reads it."""
+    if "thread_id" not in run:
+        output = client.get(f"/responses/{run['id']}").json()["output"]
+        return [part["text"] for message in output for part in message["content"]]
+    thread = f"/threads/{run['thread_id']}"
+    if "run_id" in run:
+        messages = client.get(f"{thread}/state").json()["values"].get("messages", [])
+        return [message["content"] for message in messages if message["type"] == "ai"]
+    messages = client.get(f"{thread}/messages", params={"run_id": run["id"]}).json()["data"]
+    return [part["text"]["value"] for message in messages for part in message["content"]]
 
 
 def path_of(wire: Wire, run: dict[str, Any], **other: str) -> str:
@@ -256,6 +270,23 @@ def test_only_known_fields_can_be_given(server: RunServer) -> None:
         server.create_run(status="completed", colour="red")
 
 
+@pytest.mark.parametrize("status", WORDS)
+def test_only_what_has_ended_well_has_an_answer(
+    server: RunServer, client: httpx.Client, status: str
+) -> None:
+    run = server.create_run(script=RunScript(timeline=[(status, math.inf)]))
+    assert said(client, run) == (["Hello."] if status in {"completed", "incomplete"} else [])
+
+
+def test_whoever_starts_a_run_may_give_its_answer(
+    server: RunServer, client: httpx.Client, wire: Wire, advance: Advance
+) -> None:
+    run = create(client, server, wire, metadata={"runs_for": "5", "answer": "Bye."}).json()
+    assert said(client, run) == []
+    advance(6)
+    assert said(client, run) == ["Bye."]
+
+
 # -- keys and routes
 
 
@@ -347,6 +378,53 @@ def test_a_connection_may_be_dropped_after_the_effect(
     assert server.status(run[wire.id]) == "cancelling"
     assert server.accepted_cancels(run[wire.id]) == 1
     assert server.requests[0].status is None
+
+
+def test_the_runs_that_clients_started_are_known(
+    server: RunServer, client: httpx.Client, wire: Wire
+) -> None:
+    server.create_run(metadata={"airflow_key": "a"})
+    bodies: list[dict[str, Any]] = [{"metadata": {"airflow_key": key}} for key in "aba"]
+    runs = [create(client, server, wire, **body).json() for body in [*bodies, {}]]
+    first, second, third, other = (run[wire.id] for run in runs)
+    client.post(f"{path_of(wire, runs[0])}/cancel")  # names a run, but starts none
+    assert server.started_runs() == [first, second, third, other]
+    assert server.started_runs("a") == [first, third]
+    assert server.started_runs("c") == []
+    server.delete(first)
+    assert server.started_runs("a") == [first, third]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(drop=True, after_effect=True), Fault(status=503, after_effect=True)]
+)
+def test_a_run_may_be_started_without_an_answer(
+    server: RunServer, client: httpx.Client, wire: Wire, fault: Fault
+) -> None:
+    server.fault(fault, path=wire.creates.rpartition("/")[2])
+    with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+        answer = create(client, server, wire, metadata={"airflow_key": "a"})
+        assert answer.status_code == fault.status
+    (run_id,) = server.started_runs("a")
+    assert client.get(path_of(wire, server.run(run_id))).json() == server.run(run_id)
+
+
+@pytest.mark.parametrize("fault", [Fault(drop=True), Fault(status=503)])
+def test_a_start_may_fail_before_its_effect(
+    server: RunServer, client: httpx.Client, wire: Wire, fault: Fault
+) -> None:
+    server.fault(fault, path=wire.creates.rpartition("/")[2])
+    with suppress(httpx.NetworkError, httpx.RemoteProtocolError):
+        create(client, server, wire)
+    assert server.started_runs() == []
+    assert create(client, server, wire).status_code == 200
+
+
+def test_a_refused_start_starts_nothing(
+    server: RunServer, client: httpx.Client, wire: Wire
+) -> None:
+    assert create(client, server, wire, metadata={"runs_for": "long"}).is_client_error
+    assert server.started_runs() == []
 
 
 # -- the server

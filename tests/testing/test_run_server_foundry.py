@@ -56,6 +56,7 @@ def test_threads_messages_and_lists_are_those_of_assistants(client: httpx.Client
     path = f"/threads/{thread_id}"
     message = {"role": "user", "content": "Hello"}
     assert client.post(f"{path}/messages", json=message).json()["thread_id"] == thread_id
+    assert len(client.get(f"{path}/messages").json()["data"]) == 1
     run = client.post(f"{path}/runs", json={"assistant_id": "a"}).json()
     assert client.get(f"{path}/runs").json()["data"] == [run]
     assert client.post(f"{path}/runs", json={"assistant_id": "a"}).status_code == 400

@@ -120,6 +120,155 @@ def test_messages(server: RunServer, client: httpx.Client) -> None:
     message_of(client.post("/threads/thread_x/messages", json={}), 404)
 
 
+def listed(client: httpx.Client, thread_id: str, **params: str | int) -> list[dict[str, Any]]:
+    answer = client.get(f"/threads/{thread_id}/messages", params=params)
+    messages: list[dict[str, Any]] = answer.json()["data"]
+    return messages
+
+
+def texts(messages: list[dict[str, Any]]) -> list[str]:
+    return [message["content"][0]["text"]["value"] for message in messages]
+
+
+def test_messages_are_kept(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    body = {"role": "user", "content": "Hello", "metadata": {"n": "1"}}
+    message = client.post(f"/threads/{thread_id}/messages", json=body).json()
+    assert (message["run_id"], message["metadata"]) == (None, {"n": "1"})
+    assert listed(client, thread_id) == [message]
+    assert listed(client, server.create_thread()) == []
+
+
+def test_a_run_leaves_a_message_once_it_has_ended(
+    server: RunServer, client: httpx.Client, advance: Callable[[float], None]
+) -> None:
+    thread_id = server.create_thread()
+    script = RunScript(runs_for=10, answer="Bye.")
+    run = server.create_run(thread_id, script, assistant_id="asst_1")
+    assert listed(client, thread_id) == []
+    advance(20)
+    (message,) = listed(client, thread_id)
+    assert message == {
+        "id": run["id"].replace("run_", "msg_"),
+        "object": "thread.message",
+        "created_at": START + 10,
+        "thread_id": thread_id,
+        "role": "assistant",
+        "content": [{"type": "text", "text": {"value": "Bye.", "annotations": []}}],
+        "assistant_id": "asst_1",
+        "run_id": run["id"],
+        "attachments": [],
+        "metadata": {},
+    }
+
+
+def test_messages_are_listed_by_age(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    for number in (1, 2):  # all of it at the same moment
+        body = {"role": "user", "content": f"Question {number}"}
+        client.post(f"/threads/{thread_id}/messages", json=body)
+        server.create_run(thread_id, RunScript(timeline=[("completed", 0)], answer=f"{number}."))
+    oldest_first = ["Question 1", "1.", "Question 2", "2."]
+    assert texts(listed(client, thread_id, order="asc")) == oldest_first
+    assert texts(listed(client, thread_id)) == oldest_first[::-1]
+
+
+def test_an_answer_is_as_old_as_the_end_of_its_run(
+    client: httpx.Client, advance: Callable[[float], None]
+) -> None:
+    thread_id = client.post("/threads").json()["id"]
+    message = {"role": "user", "content": "Hello"}
+    body = {**RUN, "additional_messages": [message], "metadata": {"runs_for": "5"}}
+    client.post(f"/threads/{thread_id}/runs", json=body)
+    advance(10)
+    client.post(f"/threads/{thread_id}/messages", json={**message, "content": "Thanks"})
+    messages = listed(client, thread_id, order="asc")
+    assert texts(messages) == ["Hello", "Hello.", "Thanks"]
+    created_at = [message["created_at"] for message in messages]
+    assert created_at == [START, START + 5, START + 10]
+
+
+def test_a_message_may_come_before_the_end_of_a_run(
+    now: list[float], advance: Callable[[float], None]
+) -> None:
+    with RunServer(thread_lock=False, clock=lambda: now[0]) as server:
+        run = server.create_run(script=RunScript(runs_for=10))
+        url = f"{server.url}/v1/threads/{run['thread_id']}/messages"
+        with httpx.Client(headers={"api-key": "x"}) as client:
+            client.post(url, json={"role": "user", "content": "Hurry up."})
+            advance(20)
+            messages = client.get(url, params={"order": "asc"}).json()["data"]
+    assert texts(messages) == ["Hurry up.", "Hello."]
+
+
+def test_the_messages_of_one_run_are_listed(server: RunServer, client: httpx.Client) -> None:
+    thread_id, script = server.create_thread(), RunScript(timeline=[("completed", 0)])
+    body = {"role": "user", "content": "Hello"}
+    client.post(f"/threads/{thread_id}/messages", json=body)
+    runs = [server.create_run(thread_id, script)["id"] for _ in range(2)]
+    for run_id in runs:
+        (message,) = listed(client, thread_id, run_id=run_id)
+        assert message["run_id"] == run_id
+    assert listed(client, thread_id, run_id="run_x") == []
+
+
+def test_messages_are_listed_in_pages(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    path = f"/threads/{thread_id}/messages"
+    for number in range(3):
+        client.post(path, json={"role": "user", "content": str(number)})
+    first = client.get(path, params={"limit": 2}).json()
+    assert (texts(first["data"]), first["has_more"]) == (["2", "1"], True)
+    assert [first["first_id"], first["last_id"]] == [each["id"] for each in first["data"]]
+    second = client.get(path, params={"limit": 2, "after": first["last_id"]}).json()
+    assert (texts(second["data"]), second["has_more"]) == (["0"], False)
+    message_of(client.get(path, params={"limit": 101}), 400)
+
+
+def test_messages_need_their_thread(client: httpx.Client) -> None:
+    answer = client.get("/threads/thread_x/messages")
+    assert message_of(answer, 404) == "No thread found with id 'thread_x'."
+
+
+def test_a_thread_may_begin_with_messages(client: httpx.Client) -> None:
+    parts = [{"type": "text", "text": "B"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    given = [{"role": "user", "content": "A"}, {"role": "assistant", "content": parts}]
+    thread_id = client.post("/threads", json={"messages": given}).json()["id"]
+    first, second = listed(client, thread_id, order="asc")
+    assert (first["role"], second["role"]) == ("user", "assistant")
+    assert texts([first, second]) == ["A", "B"]
+    assert second["content"][1] == parts[1]
+
+
+def test_a_run_may_bring_messages(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    given = [{"role": "user", "content": text} for text in ("A", "B")]
+    body = {**RUN, "additional_messages": given, "metadata": {"queued_for": "0", "runs_for": "0"}}
+    client.post(f"/threads/{thread_id}/runs", json=body)
+    assert texts(listed(client, thread_id, order="asc")) == ["A", "B", "Hello."]
+
+
+def test_a_refused_run_brings_no_messages(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_run()["thread_id"]
+    body = {**RUN, "additional_messages": [{"role": "user", "content": "A"}]}
+    message_of(client.post(f"/threads/{thread_id}/runs", json=body), 400)
+    assert listed(client, thread_id) == []
+
+
+@pytest.mark.parametrize(
+    "messages",
+    ["x", ["x"], [{"role": "user"}], [{"content": "x"}], [{"role": "user", "content": 1}],
+     [{"role": "user", "content": ["x"]}]],
+)  # fmt: skip
+def test_messages_must_make_sense(
+    server: RunServer, client: httpx.Client, messages: object
+) -> None:
+    message_of(client.post("/threads", json={"messages": messages}), 400)
+    path = f"/threads/{server.create_thread()}/runs"
+    message_of(client.post(path, json={**RUN, "additional_messages": messages}), 400)
+    assert server.started_runs() == []
+
+
 def test_an_active_run_blocks_its_thread(server: RunServer, client: httpx.Client) -> None:
     thread_id = server.create_thread()
     path, body = f"/threads/{thread_id}", {"role": "user", "content": "Hello", **RUN}

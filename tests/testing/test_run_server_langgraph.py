@@ -201,11 +201,11 @@ def test_a_run_may_refuse_to_wait_for_others(server: RunServer, client: httpx.Cl
     thread_id = server.create_thread()
     path, body = f"/threads/{thread_id}/runs", {"assistant_id": "agent"}
     reject = {**body, "multitask_strategy": "reject"}
-    run = client.post(path, json=reject).json()
+    assert client.post(path, json=reject).status_code == 200
     assert client.post(path, json=body).status_code == 200
     answer = client.post(path, json=reject)
     assert (answer.status_code, answer.json().keys()) == (409, {"detail"})
-    assert run["run_id"] in answer.json()["detail"]
+    assert answer.json()["detail"].startswith("Thread is already running a task.")
 
 
 def test_runs_are_listed_newest_first(server: RunServer, client: httpx.Client) -> None:
@@ -233,6 +233,185 @@ def test_a_run_can_be_deleted(server: RunServer, client: httpx.Client) -> None:
     answer = client.get(path_of(run))
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
     assert client.get(f"/threads/{run['thread_id']}/runs").json() == []
+
+
+# -- state
+
+
+def ended(client: httpx.Client, thread_id: str, answer: str, **body: object) -> dict[str, Any]:
+    """Start a run that ends at once."""
+    metadata = {"queued_for": 0, "runs_for": 0, "answer": answer, "airflow_key": f"key {answer}"}
+    body = {"assistant_id": "agent", "metadata": metadata, **body}
+    run: dict[str, Any] = client.post(f"/threads/{thread_id}/runs", json=body).json()
+    return run
+
+
+def state(client: httpx.Client, thread_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(f"/threads/{thread_id}/state").json()
+    return answer
+
+
+def history(client: httpx.Client, thread_id: str, **body: object) -> list[dict[str, Any]]:
+    states: list[dict[str, Any]] = client.post(f"/threads/{thread_id}/history", json=body).json()
+    return states
+
+
+def texts(state: dict[str, Any]) -> list[str]:
+    return [message["content"] for message in state["values"]["messages"]]
+
+
+def test_a_thread_has_a_state_before_its_first_run(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    nothing = ("metadata", "created_at", "checkpoint", "parent_checkpoint", "checkpoint_id")
+    assert state(client, thread_id) == {
+        "values": {},
+        "next": [],
+        "tasks": [],
+        "interrupts": [],
+        "parent_checkpoint_id": None,
+        **dict.fromkeys(nothing),
+    }
+    assert history(client, thread_id) == []
+
+
+def test_a_run_leaves_a_state(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    given = {"messages": [{"role": "user", "content": "Hi"}]}
+    run = ended(client, thread_id, "Bye.", input=given)
+    shown = state(client, thread_id)
+    human, ai = shown["values"].pop("messages")
+    checkpoint_id = str(uuid.UUID(shown["checkpoint_id"]))
+    assert shown == {
+        "values": {},
+        "next": [],
+        "tasks": [],
+        "metadata": {
+            **run["metadata"],
+            "assistant_id": run["assistant_id"],
+            "run_id": run["run_id"],
+            "thread_id": thread_id,
+            "source": "loop",
+            "parents": {},
+        },
+        "created_at": START,
+        "checkpoint": {
+            "checkpoint_id": checkpoint_id,
+            "thread_id": thread_id,
+            "checkpoint_ns": "",
+        },
+        "parent_checkpoint": None,
+        "interrupts": [],
+        "checkpoint_id": checkpoint_id,
+        "parent_checkpoint_id": None,
+    }
+    both = {"additional_kwargs": {}, "response_metadata": {}, "name": None}
+    assert human == {**both, "type": "human", "content": "Hi", "id": str(uuid.UUID(human["id"]))}
+    own = {"tool_calls": [], "invalid_tool_calls": [], "usage_metadata": None}
+    assert ai == {**both, **own, "type": "ai", "content": "Bye.", "id": str(uuid.UUID(ai["id"]))}
+    assert human["id"] != ai["id"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, []),
+        ({}, []),
+        ("Hi", []),
+        ({"messages": []}, []),
+        ({"messages": "Hi"}, [("human", "Hi")]),
+        ({"messages": ["Hi"]}, [("human", "Hi")]),
+        ({"messages": {"type": "human", "content": "Hi"}}, [("human", "Hi")]),
+        ({"messages": [{"role": "system", "content": "Be brief."}]}, [("system", "Be brief.")]),
+        ({"messages": [{"role": "assistant", "content": "Yes?"}]}, [("ai", "Yes?")]),
+    ],
+)
+def test_a_state_holds_what_the_run_was_told(
+    server: RunServer, client: httpx.Client, given: object, expected: list[tuple[str, str]]
+) -> None:
+    thread_id = server.create_thread()
+    ended(client, thread_id, "Bye.", input=given)
+    messages = state(client, thread_id)["values"]["messages"]
+    shown = [(message["type"], message["content"]) for message in messages]
+    assert shown == [*expected, ("ai", "Bye.")]
+
+
+def test_a_message_may_have_an_id(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    given = {"type": "human", "content": "Hi", "id": "mine", "name": "Ada"}
+    ended(client, thread_id, "Bye.", input={"messages": [given]})
+    message = state(client, thread_id)["values"]["messages"][0]
+    assert (message["id"], message["name"]) == ("mine", "Ada")
+
+
+def test_messages_add_up(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    ended(client, thread_id, "One.", input={"messages": ["1?"]})
+    first = state(client, thread_id)
+    ended(client, thread_id, "Two.", input={"messages": ["2?"]})
+    second = state(client, thread_id)
+    assert texts(second) == ["1?", "One.", "2?", "Two."]
+    assert second["values"]["messages"][:2] == first["values"]["messages"]
+    assert second["checkpoint_id"] != first["checkpoint_id"]
+    assert state(client, thread_id) == second
+
+
+@pytest.mark.parametrize("status", ["in_progress", "failed", "cancelled", "requires_action"])
+def test_a_run_without_an_answer_leaves_no_state(
+    server: RunServer, client: httpx.Client, status: str
+) -> None:
+    thread_id = server.create_thread()
+    run = ended(client, thread_id, "One.")
+    server.create_run(thread_id, RunScript(timeline=[(status, math.inf)]))
+    assert state(client, thread_id)["metadata"]["run_id"] == run["run_id"]
+    assert len(history(client, thread_id, limit=10)) == 1
+
+
+def test_a_thread_shows_the_values_of_its_state(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    ended(client, thread_id, "Bye.")
+    values = state(client, thread_id)["values"]
+    assert values["messages"]
+    assert client.get(f"/threads/{thread_id}").json()["values"] == values
+
+
+def test_the_history_of_a_thread(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    runs = [ended(client, thread_id, answer)["run_id"] for answer in ("One.", "Two.", "Three.")]
+
+    def listed(**body: object) -> list[str]:
+        return [each["metadata"]["run_id"] for each in history(client, thread_id, **body)]
+
+    assert listed(limit=10) == runs[::-1]
+    assert listed(limit=2) == [runs[2], runs[1]]
+    assert listed() == [runs[2]]
+    assert listed(metadata={"run_id": runs[0]}) == [runs[0]]
+    assert listed(metadata={"airflow_key": "key Two."}) == [runs[1]]
+    assert listed(metadata={"run_id": runs[0], "airflow_key": "key Two."}) == []
+    assert listed(metadata={"run_id": NOBODY}, limit=10) == []
+
+
+def test_the_history_keeps_what_each_run_left(server: RunServer, client: httpx.Client) -> None:
+    thread_id = server.create_thread()
+    run = ended(client, thread_id, "One.")
+    then = state(client, thread_id)
+    ended(client, thread_id, "Two.")
+    assert history(client, thread_id, metadata={"run_id": run["run_id"]}) == [then]
+
+
+def test_a_state_needs_its_thread(client: httpx.Client) -> None:
+    for thread_id, status in ((NOBODY, 404), ("nonsense", 422)):
+        assert client.get(f"/threads/{thread_id}/state").status_code == status
+        assert client.post(f"/threads/{thread_id}/history", json={}).status_code == status
+
+
+@pytest.mark.parametrize(
+    "body", [{"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"limit": None}, {"metadata": [1]}]
+)
+def test_a_history_must_make_sense(
+    server: RunServer, client: httpx.Client, body: dict[str, Any]
+) -> None:
+    path = f"/threads/{server.create_thread()}/history"
+    assert client.post(path, json=body).status_code == 422
 
 
 # -- cancel

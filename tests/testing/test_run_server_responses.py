@@ -254,11 +254,98 @@ def test_a_response_is_kept_unless_asked_otherwise(server: RunServer, advance: A
     assert server.status(response["id"]) == "completed"
 
 
+# -- ids of clients
+
+
+BY_BODY, BY_HEADER = Responses(client_ids="request_id"), Responses(client_ids="x-agent-response-id")
+
+
+def start(client: httpx.Client, dialect: Responses, response_id: str | None) -> httpx.Response:
+    if dialect is BY_BODY:
+        return client.post("/responses", json={**BODY, "request_id": response_id})
+    headers = {} if response_id is None else {"x-agent-response-id": response_id}
+    return client.post("/responses", headers=headers, json=BODY)
+
+
+@pytest.mark.parametrize("dialect", [BY_BODY, BY_HEADER])
+@pytest.mark.parametrize("response_id", ["resp_mine", "caresp_mine"])
+def test_a_client_may_give_the_id(
+    server: RunServer, client: httpx.Client, dialect: Responses, response_id: str
+) -> None:
+    response = start(client, dialect, response_id).json()
+    assert response["id"] == response_id
+    assert client.get(path_of(response)).json() == response
+    assert cancel(client, response).status_code == 200
+    assert server.started_runs() == [response_id]
+
+
+@pytest.mark.parametrize("dialect", [BY_BODY, BY_HEADER])
+def test_the_server_makes_an_id_where_the_client_gives_none(
+    client: httpx.Client, dialect: Responses
+) -> None:
+    assert start(client, dialect, None).json()["id"].startswith("resp_")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status", "message"),
+    [
+        (BY_BODY, 400, "request id already exists"),
+        (BY_HEADER, 409, "Response with id 'resp_1' already exists."),
+    ],
+)
+def test_an_id_is_given_once(
+    server: RunServer, client: httpx.Client, dialect: Responses, status: int, message: str
+) -> None:
+    response = start(client, dialect, "resp_1").json()
+    assert message_of(start(client, dialect, "resp_1"), status) == message
+    assert client.get(path_of(response)).json() == response
+    assert server.started_runs() == ["resp_1"]
+    server.delete("resp_1")
+    assert start(client, dialect, "resp_1").status_code == 200
+
+
+@pytest.mark.parametrize("dialect", [Responses(client_ids="request_id", forget_after=0)])
+def test_an_id_that_is_forgotten_can_be_given_again(client: httpx.Client) -> None:
+    metadata = {"queued_for": "0", "runs_for": "0"}
+    body = {**BODY, "request_id": "resp_1", "metadata": metadata}
+    assert [client.post("/responses", json=body).status_code for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("given", ["resp_1", None])
+def test_a_server_may_take_no_ids(
+    server: RunServer, client: httpx.Client, given: str | None
+) -> None:
+    answer = client.post("/responses", json={**BODY, "request_id": given})
+    assert message_of(answer, 400) == "Unknown parameter: 'request_id'."
+    error = answer.json()["error"]
+    assert (error["param"], error["code"]) == ("request_id", "unknown_parameter")
+    assert server.started_runs() == []
+
+
+def test_a_header_with_an_id_may_mean_nothing(client: httpx.Client) -> None:
+    answer = client.post("/responses", headers={"x-agent-response-id": "resp_1"}, json=BODY)
+    assert answer.json()["id"] != "resp_1"
+
+
+@pytest.mark.parametrize("dialect", [BY_BODY])
+def test_an_id_must_be_a_text(client: httpx.Client) -> None:
+    answer = client.post("/responses", json={**BODY, "request_id": 1})
+    assert message_of(answer, 400) == "Invalid type for 'request_id': expected a string."
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status"), [(Responses(), 400), (BY_BODY, 404), (BY_HEADER, 404)]
+)
+def test_an_id_that_no_client_may_give_is_malformed(client: httpx.Client, status: int) -> None:
+    message_of(client.get("/responses/caresp_1"), status)
+
+
 @pytest.mark.parametrize(
     ("switches", "message"),
     [
         ({"cancel_final": 404}, "cancel_final must be one of 400, 409, 200, not 404"),
         ({"cancel_again": 500}, "cancel_again must be one of"),
+        ({"client_ids": "header"}, "client_ids must be one of 'none', 'request_id', "),
         ({"forget_after": -1}, "forget_after must be 0 or more seconds"),
         ({"forget_after": math.nan}, "forget_after must be 0 or more seconds"),
     ],

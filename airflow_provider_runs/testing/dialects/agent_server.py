@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from starlette.responses import Response
 
 from airflow_provider_runs.testing.dialects.base import Dialect, key_of
-from airflow_provider_runs.testing.dialects.langgraph_json import (
-    assistant_json,
-    run_json,
-    thread_json,
-)
+from airflow_provider_runs.testing.dialects.langgraph_json import assistant_json, run_json
+from airflow_provider_runs.testing.dialects.langgraph_state import state_json, states_json
+from airflow_provider_runs.testing.dialects.langgraph_threads import thread_json
 from airflow_provider_runs.testing.endpoints import Endpoint
 from airflow_provider_runs.testing.errors import ApiError
 from airflow_provider_runs.testing.scripts import FINAL
@@ -60,6 +58,8 @@ class AgentServer(Dialect, abstract=True):
             Endpoint("POST", "/threads/search", self.search_threads),
             Endpoint("GET", thread, self.get_thread),
             Endpoint("DELETE", thread, self.delete_thread),
+            Endpoint("GET", f"{thread}/state", self.get_state),
+            Endpoint("POST", f"{thread}/history", self.list_states),
             Endpoint("POST", f"{thread}/runs", self.create_run),
             Endpoint("GET", f"{thread}/runs", self.list_runs),
             Endpoint("GET", run, self.get_run),
@@ -94,8 +94,9 @@ class AgentServer(Dialect, abstract=True):
         return ApiError(404, "Not Found" if kind == "run" else f"Thread with ID {value} not found")
 
     def blocked(self, thread_id: str, run_id: str) -> ApiError:
-        """Return the error for a run that would have to wait for another one."""
-        return ApiError(409, f"Thread {thread_id} is already running a task: {run_id}.")
+        """Return the error of a real server, which names no run (seen with api 0.16.7)."""
+        message = "Thread is already running a task. Wait for it to finish or choose a different"
+        return ApiError(409, f"{message} multitask strategy.")
 
     def no_route(self, status: int, method: str, path: str) -> ApiError:
         """Return Starlette's error: the real server is built on it as well."""
@@ -130,7 +131,7 @@ class AgentServer(Dialect, abstract=True):
         body = self.body(request)
         numbers, status = self._numbers(body), body.get("status")
         ids = None if body.get("ids") is None else self.ids("thread", body["ids"])
-        metadata = self.metadata(body).items()
+        metadata = self.metadata(body)
         newest_first = request.store.threads()[::-1]
         newest_first.sort(key=lambda thread: thread.updated_at, reverse=True)
         found = [
@@ -138,7 +139,7 @@ class AgentServer(Dialect, abstract=True):
             for thread in map(thread_json, newest_first)
             if status in {None, thread["status"]}
             and (ids is None or thread["thread_id"] in ids)
-            and all(item in thread["metadata"].items() for item in metadata)
+            and _matches(thread, metadata)
         ]
         return _page(found, numbers)
 
@@ -150,6 +151,17 @@ class AgentServer(Dialect, abstract=True):
         """Forget a thread and its runs."""
         request.store.delete_thread(request["thread_id"])
         return Response(status_code=204)
+
+    async def get_state(self, request: ServedRequest) -> Reply:
+        """Return the newest state of a thread."""
+        return state_json(request.store.thread(request["thread_id"]))
+
+    async def list_states(self, request: ServedRequest) -> Reply:
+        """Return the newest states of a thread, those with the metadata that the body asks for."""
+        body = self.body(request)
+        numbers, metadata = self._numbers({"limit": 1, **body}), self.metadata(body)
+        states = states_json(request.store.thread(request["thread_id"]))
+        return _page([each for each in states if _matches(each, metadata)], numbers)
 
     async def create_run(self, request: ServedRequest) -> Reply:
         """Add a run, and its thread if the body says so."""
@@ -207,3 +219,8 @@ class AgentServer(Dialect, abstract=True):
 def _page(items: list[JsonObject], numbers: tuple[int, int]) -> list[JsonObject]:
     limit, offset = numbers
     return items[offset : offset + limit]
+
+
+def _matches(item: JsonObject, metadata: JsonMapping) -> bool:
+    """Return whether a thread or a state has all of some metadata."""
+    return all(each in item["metadata"].items() for each in metadata.items())

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from airflow_provider_runs.testing.dialects.assistants_json import (
     message_json,
+    messages_json,
     run_json,
     thread_json,
 )
+from airflow_provider_runs.testing.dialects.assistants_messages import message_of, messages_of
 from airflow_provider_runs.testing.dialects.openai import OpenAI, new_id
 from airflow_provider_runs.testing.dialects.pages import list_page
 from airflow_provider_runs.testing.endpoints import Endpoint
@@ -61,6 +63,7 @@ class Assistants(OpenAI):
             Endpoint("GET", thread, self.get_thread),
             Endpoint("DELETE", thread, self.delete_thread),
             Endpoint("POST", f"{thread}/messages", self.create_message),
+            Endpoint("GET", f"{thread}/messages", self.list_messages),
             Endpoint("POST", f"{thread}/runs", self.create_run),
             Endpoint("GET", f"{thread}/runs", self.list_runs),
             Endpoint("GET", run, self.get_run),
@@ -89,8 +92,10 @@ class Assistants(OpenAI):
         return list_page([], request.query)
 
     async def create_thread(self, request: ServedRequest) -> Reply:
-        """Add a thread."""
-        return thread_json(request.store.create_thread(self.metadata(self.body(request))))
+        """Add a thread, with the messages that the body has."""
+        body, store = self.body(request), request.store
+        messages = messages_of(self, body, "messages", store.now())
+        return thread_json(store.create_thread(self.metadata(body), messages=messages))
 
     async def get_thread(self, request: ServedRequest) -> Reply:
         """Return a thread."""
@@ -103,24 +108,32 @@ class Assistants(OpenAI):
         return {"id": thread_id, "object": "thread.deleted", "deleted": True}
 
     async def create_message(self, request: ServedRequest) -> Reply:
-        """Return a message. It is not kept, since nothing reads it."""
+        """Add a message."""
         thread_id = request["thread_id"]
         blocking = request.store.blocking_run(thread_id)
         if blocking is not None:
             raise ApiError(
                 400, f"Can't add messages to {thread_id} while a run {blocking.id} is active."
             )
-        body = self.body(request)
-        content, role = self.text(body, "content"), self.text(body, "role")
-        message_id, now, metadata = new_id("msg"), request.store.now(), body.get("metadata") or {}
-        return message_json(message_id, thread_id, role, content, metadata, now)
+        message = message_of(self, self.body(request), request.store.now())
+        request.store.add_message(thread_id, message)
+        return message_json(message, thread_id)
+
+    async def list_messages(self, request: ServedRequest) -> Reply:
+        """Return a page of a thread's messages, or of those that one run has put out."""
+        messages = messages_json(request.store.thread(request["thread_id"]))
+        run_id = request.query.get("run_id")
+        chosen = [message for message in messages if run_id in {None, message["run_id"]}]
+        return list_page(chosen, request.query)
 
     async def create_run(self, request: ServedRequest) -> Reply:
-        """Add a run."""
-        request.store.thread(request["thread_id"])
+        """Add a run, and before it the messages that the body has for its thread."""
+        thread_id, store = request["thread_id"], request.store
+        store.thread(thread_id)
         body = self.body(request)
         self.text(body, "assistant_id")
-        run = request.store.create_run(request["thread_id"], self.run_fields(body))
+        messages = messages_of(self, body, "additional_messages", store.now())
+        run = store.create_run(thread_id, self.run_fields(body), messages=messages)
         request.record_creation(run.id)
         return run_json(run)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from airflow_provider_runs.testing.views import Message
 
 if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonObject
     from airflow_provider_runs.testing.views import RunView, ThreadView
 
-__all__ = ["message_json", "run_json", "thread_json"]
+__all__ = ["message_json", "messages_json", "run_json", "text_part", "thread_json"]
 
 #: The tokens that every run takes.
 _USAGE = {"prompt_tokens": 123, "completion_tokens": 456, "total_tokens": 579}
@@ -25,25 +28,49 @@ def thread_json(thread: ThreadView) -> JsonObject:
     }
 
 
-def message_json(
-    message_id: str, thread_id: str, role: str, content: str, metadata: object, now: float
-) -> JsonObject:
-    """Return a Message object.
+def text_part(text: str) -> JsonObject:
+    """Return a text as a part of a message's content."""
+    return {"type": "text", "text": {"value": text, "annotations": []}}
 
-    :param now: the present time, in epoch seconds.
-    """
-    text = {"value": content, "annotations": []}
+
+def message_json(message: Message, thread_id: str) -> JsonObject:
+    """Return the Message object of what a client has said."""
     return {
-        "id": message_id,
+        "id": message.id,
         "object": "thread.message",
-        "created_at": int(now),
+        "created_at": int(message.created_at),
         "thread_id": thread_id,
-        "role": role,
-        "content": [{"type": "text", "text": text}],
+        "role": message.role,
+        "content": message.content,
         "assistant_id": None,
         "run_id": None,
         "attachments": [],
-        "metadata": metadata,
+        "metadata": message.metadata,
+    }
+
+
+def messages_json(thread: ThreadView) -> list[JsonObject]:
+    """Return all Message objects of a thread, the oldest first: what clients and runs have said."""
+    said = [
+        (message.created_at, message.after_runs, message_json(message, thread.id))
+        for message in thread.messages
+    ]
+    said += [
+        (run.updated_at, number, _answer(run, run.answer, thread.id))
+        for number, run in enumerate(thread.runs)
+        if run.answer is not None
+    ]
+    # Of what was said at one moment, a message comes after the answers of the runs before it.
+    return [message for *_, message in sorted(said, key=itemgetter(0, 1))]
+
+
+def _answer(run: RunView, text: str, thread_id: str) -> JsonObject:
+    message_id = f"msg_{run.id.removeprefix('run_')}"
+    message = Message(message_id, "assistant", [text_part(text)], {}, run.updated_at)
+    return {
+        **message_json(message, thread_id),
+        "assistant_id": run.fields["assistant_id"],
+        "run_id": run.id,
     }
 
 

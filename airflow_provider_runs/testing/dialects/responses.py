@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from airflow_provider_runs.testing.json_types import JsonMapping, JsonObject
     from airflow_provider_runs.testing.views import RunView
 
-__all__ = ["CancelAgain", "CancelFinal", "Responses"]
+__all__ = ["CancelAgain", "CancelFinal", "ClientIds", "Responses"]
 
 #: The values of the switches; ``Responses`` says what they mean.
 CancelFinal = Literal[400, 409, 200]
 CancelAgain = Literal[200, 400, 409]
+ClientIds = Literal["none", "request_id", "x-agent-response-id"]
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,19 @@ class Responses(OpenAI):
     :param cancel_final: the HTTP status for a cancel of a response that has ended, but was not
         cancelled: 400 or 409; 200, with the response, unchanged.
     :param cancel_again: the HTTP status for a cancel of one that was cancelled; the same three.
+    :param client_ids: where a client may give the id of the response that it starts: ``none``,
+        nowhere, and a ``request_id`` is refused; ``request_id``, in that field of the body, as
+        vLLM has it; ``x-agent-response-id``, in that header, as Foundry's hosted agents have it.
+        An id that exists is refused, with 400 in the body and with 409 in the header.
     :param forget_after: seconds from the end of a response until it is forgotten; ``math.inf``
         for never.
-    :raises ValueError: if a status is none of these, or the time is negative.
+    :raises ValueError: if a switch has another value, or the time is negative.
     """
 
     cancel_final: CancelFinal = 400
     cancel_again: CancelAgain = 200
     forget_after: float = math.inf
+    client_ids: ClientIds = "none"
 
     name: ClassVar[str] = "responses"
     run_path: ClassVar[str] = "/responses/{run_id}"
@@ -78,6 +84,7 @@ class Responses(OpenAI):
     def __post_init__(self) -> None:
         check_choice("cancel_final", self.cancel_final, get_args(CancelFinal))
         check_choice("cancel_again", self.cancel_again, get_args(CancelAgain))
+        check_choice("client_ids", self.client_ids, get_args(ClientIds))
         if not self.forget_after >= 0:
             raise ValueError(f"forget_after must be 0 or more seconds, not {self.forget_after}")
 
@@ -100,8 +107,9 @@ class Responses(OpenAI):
         return f"resp_{secrets.token_hex(24)}"
 
     def check_id(self, kind: str, value: str) -> None:
-        """Check that an id begins with ``resp_``."""
-        self.check_prefix("response_id", value, "resp")
+        """Check that an id begins with ``resp_``, unless clients may give any."""
+        if self.client_ids == "none":
+            self.check_prefix("response_id", value, "resp")
 
     def missing(self, kind: str, value: str) -> ApiError:
         """Return OpenAI's error."""
@@ -118,11 +126,12 @@ class Responses(OpenAI):
         return {"object": "list", "data": [model]}
 
     async def create_run(self, request: ServedRequest) -> Reply:
-        """Add a response."""
+        """Add a response, with the client's id if it may give one."""
         body = self.body(request)
         self.text(body, "model")
-        background = body.get("background") is True
-        run = request.store.create_run(None, self.run_fields({**body, "background": background}))
+        fields = self.run_fields({**body, "background": body.get("background") is True})
+        run_id = self._client_id(request, body)
+        run = request.store.create_run(None, fields, run_id=run_id)
         request.record_creation(run.id)
         return response_json(run)
 
@@ -145,6 +154,26 @@ class Responses(OpenAI):
         elif not run.is_active:
             self._check_repeat(run)
         return response_json(run)
+
+    def _client_id(self, request: ServedRequest, body: JsonMapping) -> str | None:
+        """Return the id that a client gives its response; ``None`` if it gives none.
+
+        :raises ApiError: if it may not give one, or if there is a response with that id.
+        """
+        if self.client_ids == "x-agent-response-id":
+            given = request.headers.get(self.client_ids) or None
+            if given and request.store.has_run(given):
+                raise ApiError(409, f"Response with id '{given}' already exists.")
+            return given
+        if self.client_ids == "none" and "request_id" in body:
+            message = "Unknown parameter: 'request_id'."
+            raise self.invalid("request_id", message, "unknown_parameter")
+        if body.get("request_id") is None:
+            return None
+        given = self.text(body, "request_id")
+        if request.store.has_run(given):
+            raise self.invalid("request_id", "request id already exists")
+        return given
 
     def _check_repeat(self, run: RunView) -> None:
         answer = self.cancel_again if run.status == "cancelled" else self.cancel_final

@@ -36,7 +36,6 @@ def word_of(run: RunView) -> str:
 def response_json(run: RunView) -> JsonObject:
     """Return a Response object."""
     status = run.status
-    has_output = status in {"completed", "incomplete"}
     return {
         "id": run.id,
         "object": "response",
@@ -45,16 +44,21 @@ def response_json(run: RunView) -> JsonObject:
         "completed_at": int(run.updated_at) if status == "completed" else None,
         "error": run.last_error or (_EXPIRED if status == "expired" else None),
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-        "output": [_message(run)] if has_output else [],
-        "usage": _USAGE if has_output else None,
+        "output": [] if run.answer is None else [_message(run)],
+        "usage": None if run.answer is None else _USAGE,
         **run.fields,
     }
 
 
 def _message(run: RunView) -> JsonObject:
-    text = {"type": "output_text", "text": "Hello.", "annotations": [], "logprobs": []}
+    text: JsonObject = {
+        "type": "output_text",
+        "text": run.answer,
+        "annotations": [],
+        "logprobs": [],
+    }
     return {
-        "id": run.id.replace("resp_", "msg_"),
+        "id": f"msg_{run.id.removeprefix('resp_')}",
         "type": "message",
         "status": run.status,
         "role": "assistant",
