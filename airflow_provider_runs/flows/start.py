@@ -43,8 +43,8 @@ _SEARCHES, _FIRST_PAUSE, _LONGEST_PAUSE = 2, 1.0, 5.0
 #: How often a refusal that has started nothing, and may pass, is followed by another request, and
 #: after how many seconds.
 _REFUSALS, _REFUSAL_PAUSE = 2, 2.0
-#: The HTTP status of a thread that is busy with another run, and of a request that took too long.
-_BUSY, _TIMED_OUT = 409, 408
+#: The HTTP statuses of a thread or an id that another run has, and of a request that took too long.
+_TAKEN, _TIMED_OUT = frozenset({400, 409}), 408
 
 
 class Found(NamedTuple):
@@ -117,11 +117,9 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
             return _on_its_thread(run, start)
         except RunsError as error:
             failure = error
-        if failure.status_code == _BUSY and backend.finds(start):
-            # Perhaps with the run of this very start, which somebody else has sent, too.
-            now_or_never = begun - SEARCH_GRACE
-            found = yield from find_started(backend, start, since=now_or_never)
-            if found:
+        if failure.status_code in _TAKEN and backend.finds(start):
+            # Perhaps by the run of this very start, which somebody else has sent, too.
+            if found := (yield from _search(backend, start)):
                 return found.run
             raise failure
         if may_have_started(failure):

@@ -225,12 +225,20 @@ def test_a_refusal_that_may_pass_is_asked_again(
         (413, None),
     ],
 )
-def test_any_other_refusal_has_started_nothing(player, backend, start, refusal, status, message):
+def test_any_other_refusal_has_started_nothing(
+    player, backend, start, refusal, runs, status, message
+):
     with pytest.raises(RunsAPIError) as caught:
-        player.run(send(backend, start, log), refusal(status, message))
-    assert player.sent == ["POST"]
+        player.run(send(backend, start, log), refusal(status, message), runs())
+    assert player.sent == (["POST", "GET"] if status == 400 else ["POST"])
     assert not may_have_started(caught.value)
     assert (message or "No").rstrip(".") in caught.value.message
+
+
+def test_a_thread_may_be_taken_by_this_very_start(player, backend, start, refusal, runs):
+    taken = refusal(400, "Thread thread_1 already has an active run run_7.")
+    run = player.run(send(backend, start, log), taken, runs({"id": "run_7", **OWN}))
+    assert run.id == "run_7"
 
 
 def test_a_busy_thread_may_be_busy_with_this_very_start(player, graph, own, answer):
