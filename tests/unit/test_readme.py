@@ -33,11 +33,15 @@ def test_a_snippet_runs(snippet, tmp_path):
 
 def test_the_parameters_in_the_tables_are_the_parameters():
     from airflow_provider_runs.backends import BACKENDS
-    from airflow_provider_runs.operators import CancelRunOperator, CleanupRunsOperator
+    from airflow_provider_runs.operators import (
+        CancelRunOperator,
+        CleanupRunsOperator,
+        StartRunOperator,
+    )
     from airflow_provider_runs.sensors import RunStatusSensor
 
     told = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| [^|]*\|", README, re.MULTILINE))))
-    for owner in (CancelRunOperator, CleanupRunsOperator, RunStatusSensor):
+    for owner in (CancelRunOperator, CleanupRunsOperator, RunStatusSensor, StartRunOperator):
         parameters = inspect.signature(owner.__init__.__wrapped__).parameters
         own = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
         assert "conn_id" in own
