@@ -24,6 +24,8 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._end: tuple[T | None, BaseException | None] | None = None
+        # Not the thread's `join`: before Python 3.13, an exception in it marks the thread as ended.
+        self._has_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="airflow-provider-runs")
 
     @property
@@ -44,7 +46,7 @@ class Job(Generic[T]):
         :raises TimeoutError: if it takes longer.
         :raises Exception: what it raises.
         """
-        self._thread.join(seconds)
+        self._has_ended.wait(seconds)
         if self._end is None:
             raise TimeoutError(f"it took longer than {seconds} s")
         result, error = self._end
@@ -57,6 +59,7 @@ class Job(Generic[T]):
             self._end = self._work(), None
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             self._end = None, error
+        self._has_ended.set()
 
 
 def in_time(work: Callable[[], T], seconds: float | None) -> T:

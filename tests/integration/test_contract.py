@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -12,11 +14,15 @@ from airflow_provider_runs.backends import BACKENDS, ResponsesBackend
 from airflow_provider_runs.errors import (
     CancelRefused,
     RunNotFound,
+    RunsAPIError,
     RunsAuthError,
     RunsConfigError,
     RunsResponseError,
+    RunsTransportError,
     RunTimeout,
+    StartLost,
 )
+from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.operators import CancelRunOperator
 from airflow_provider_runs.sensors import RunStatusSensor
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
@@ -348,3 +354,165 @@ def test_another_json_is_no_success(server, call, body):
     ok, words = call("test_connection")
     assert not ok
     assert "cannot be understood" in words
+
+
+# -- starting --------------------------------------------------------------------------------------
+
+BODIES = {
+    "runs_assistants": {"assistant_id": "asst_1"},
+    "runs_foundry": {"assistant_id": "asst_1"},
+    "runs_langgraph": {"assistant_id": "agent", "input": {}},
+    "runs_responses": {"model": "gpt-4o", "input": "Hello"},
+}
+DONE = RunScript(queued_for=0, runs_for=0, answer="42")
+
+
+@pytest.fixture
+def body(kind):
+    return BODIES[kind.form.conn_type]
+
+
+@pytest.fixture
+def where(kind, server):
+    """A thread of the user's, where the API has threads."""
+    has_threads = kind.form.conn_type != "runs_responses"
+    return {"thread_id": server.create_thread()} if has_threads else {}
+
+
+def start_path(kind):
+    return "/responses" if kind is ResponsesBackend else "/runs"
+
+
+def test_start(server, call, body, kind):
+    run = call("start_run", {**body, "metadata": {"team": "data"}})
+    assert run.status in ACTIVE
+    assert server.started_runs() == [run.id]
+    assert run.metadata.items() >= {"team": "data", "airflow_start": "1"}.items()
+    assert (run.thread_id is None) is (kind is ResponsesBackend)
+    assert call("get_run", run.id, run.thread_id).id == run.id
+
+
+def test_start_on_a_thread(server, call, body, where):
+    run = call("start_run", body, **where)
+    assert run.thread_id == where.get("thread_id")
+    assert server.started_runs() == [run.id]
+
+
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}, {"cut": True}])
+def test_a_start_whose_answer_is_lost(server, call, body, kind, fault):
+    """It starts no second run: it is found, or the caller is told that it may be out there."""
+    lost = Fault(**fault, after_effect=True)
+    server.fault(lost, method="POST", path=start_path(kind))
+    if kind is ResponsesBackend:
+        with pytest.raises(StartLost, match="may be out there"):
+            call("start_run", body)
+    else:
+        assert [call("start_run", body).id] == server.started_runs()
+    assert len(server.started_runs()) == 1
+
+
+def test_a_start_that_never_arrives(server, call, body, connect):
+    connect(server, host="http://127.0.0.1:9/v1")
+    with pytest.raises(RunsTransportError, match="The host cannot be reached"):
+        call("start_run", body)
+    assert server.started_runs() == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 422, 429])
+def test_a_start_that_is_refused(server, call, body, kind, status):
+    refusal = {"error": {"message": "Not like this."}, "detail": "Not like this."}
+    fault = Fault(status=status, body=refusal, headers={"x-request-id": "req_7"})
+    server.fault(fault, method="POST", path=start_path(kind), times=None)
+    with pytest.raises(RunsAPIError, match="Not like this") as caught:
+        call("start_run", body)
+    assert (caught.value.status_code, caught.value.request_id) == (status, "req_7")
+    assert server.started_runs() == []
+
+
+def test_starts_of_one_key(server, call, body, kind, where):
+    """Where runs can be found, there is one at a time."""
+    first = call("start_run", body, **where, key="k")
+    second = call("start_run", body, **where, key="k")
+    assert (second.id == first.id) is (kind is not ResponsesBackend)
+    assert call("start_run", body, **where, key="another").id not in {first.id, second.id}
+    server.end(second.id, "completed")
+    third = call("start_run", body, **where, key="k")
+    assert (third.id == second.id) is (kind is not ResponsesBackend)
+    server.end(third.id, "failed")
+    assert call("start_run", body, **where, key="k").id not in {first.id, second.id, third.id}
+
+
+def test_output(server, call, body, kind):
+    server.next_run(DONE)
+    run = call("start_run", body)
+    output = call("get_output", call("get_run", run.id, run.thread_id))
+    assert "42" in json.dumps(output)
+    assert json.loads(json.dumps(output)) == output
+    shape = {"runs_langgraph": dict, "runs_responses": dict}
+    assert type(output) is shape.get(kind.form.conn_type, list)
+
+
+def test_the_output_is_that_of_the_run(server, call, body, where):
+    """Another run has used the thread since."""
+    runs = []
+    for answer in ("first answer", "second answer"):
+        server.next_run(replace(DONE, answer=answer))
+        runs.append(call("start_run", body, **where))
+    first, second = (json.dumps(call("get_output", run)) for run in runs)
+    assert "first answer" in first
+    assert "second answer" not in first
+    assert "second answer" in second
+
+
+def test_output_of_a_run_that_is_gone(server, call, body):
+    server.next_run(DONE)
+    run = call("start_run", body)
+    server.delete(run.id)
+    if run.thread_id:
+        server.delete_thread(run.thread_id)
+    with pytest.raises(RunNotFound):
+        call("get_output", run.model_copy(update={"output": None}))
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[7]", b"null", b'{"data": 7}'])
+def test_an_output_that_is_none(server, call, body, answer):
+    server.next_run(DONE)
+    run = call("start_run", body).model_copy(update={"output": None})
+    server.fault(Fault(body=answer), method="GET", times=None)
+    server.fault(Fault(body=answer), method="POST", path="history", times=None)
+    with pytest.raises(RunsResponseError):
+        call("get_output", run)
+
+
+def test_a_run_that_is_guarded(server, body):
+    """It is cancelled when an exception ends the block, and left alone otherwise."""
+    hook = RunsHook()
+    with hook.run(body) as run:
+        assert server.status(run.id) in ACTIVE
+    assert server.accepted_cancels() == 0
+    with pytest.raises(KeyError), hook.run(body) as run:
+        raise KeyError(run.id)
+    assert server.accepted_cancels(run.id) == 1
+    assert len(server.started_runs()) == 2
+
+
+def test_a_run_that_is_guarded_on_asyncio(server, body):
+    async def work(error):
+        async with RunsHook().arun(body) as run:
+            if error:
+                raise error
+        return run
+
+    run = asyncio.run(work(None))
+    assert server.accepted_cancels() == 0
+    with pytest.raises(KeyError):
+        asyncio.run(work(KeyError("x")))
+    assert server.accepted_cancels() == 1
+    assert server.started_runs()[0] == run.id
+
+
+def test_a_guarded_start_that_is_refused(server, kind, body):
+    server.fault(Fault(status=400), method="POST", path=start_path(kind))
+    with pytest.raises(RunsAPIError), RunsHook().run(body):
+        raise AssertionError("the block must not begin")
+    assert server.accepted_cancels() == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import time
 from datetime import timedelta
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from airflow_provider_runs.airflow_errors import (
     AirflowFailException,
     AirflowTaskTimeout,
-    TaskDeferralTimeout,
     TaskDeferred,
 )
 from airflow_provider_runs.backends import BACKENDS
@@ -25,7 +23,8 @@ from airflow_provider_runs.errors import (
     RunTimeout,
     StartLost,
 )
-from airflow_provider_runs.testing import Fault, RunScript, RunServer
+from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.testing import Fault, Responses, RunScript, RunServer
 from tests.integration.conftest import run_trigger
 from tests.integration.starting import KEY, Instance, Store
 from tests.moments import once
@@ -60,7 +59,7 @@ def server(dialect, monkeypatch):
 
 
 @pytest.fixture
-def instance(dialect, server, deferrable):
+def instance(dialect, deferrable, server):  # noqa: ARG001 - the server is there first
     return Instance(Store(), body=BODIES[dialect], deferrable=deferrable)
 
 
@@ -96,13 +95,13 @@ def test_it_returns_the_run_and_what_it_has_made(dialect, server, instance):
 
 
 @pytest.mark.parametrize("xcom", ["run", "summary"])
-def test_the_output_may_be_left_out(server, instance, xcom):
+def test_the_output_may_be_left_out(instance, xcom):
     assert "output" not in instance.attempt(output=False, xcom=xcom)
     assert "output" in instance.attempt(xcom=xcom)
 
 
 @on("assistants", "responses")
-def test_the_tokens_are_told(server, instance):
+def test_the_tokens_are_told(instance):
     assert instance.attempt()["usage"]["total_tokens"] == 579
     assert instance.xcoms["usage"]["total_tokens"] == 579
 
@@ -189,10 +188,11 @@ def test_whatever_fails_while_the_run_is_active_cancels_it(server, instance):
     """Here the XCom cannot be stored; nothing of ours is to blame."""
     server.next_run(LONG)
 
-    def broken(key, value):
-        raise ConnectionError("Airflow's API server is away")
+    def push(key, value):
+        if key == "run_id":
+            raise ConnectionError(f"Airflow's API server is away: {value} is not stored")
 
-    instance.xcom_push = lambda key, value: broken(key, value) if key == "run_id" else None
+    instance.xcom_push = push
     with pytest.raises(ConnectionError):
         instance.attempt()
     runs, cancels = starts(server)
@@ -209,8 +209,8 @@ def test_a_note_that_cannot_be_stored_starts_nothing(server, instance):
 @on("assistants")
 def test_a_deferral_that_airflow_ends_cancels_the_run(server, instance):
     server.next_run(LONG)
+    instance.try_number += 1
     with pytest.raises(TaskDeferred):
-        instance.try_number += 1
         instance.new_task(deferrable=True).execute(instance.context)
     task = instance.new_task(deferrable=True)
     with pytest.raises(RunTimeout, match="it was then cancelled"):
@@ -219,9 +219,7 @@ def test_a_deferral_that_airflow_ends_cancels_the_run(server, instance):
 
 
 @pytest.mark.parametrize("error", [AirflowTaskTimeout("timed out"), KeyboardInterrupt()])
-def test_a_task_that_is_interrupted_during_the_start_cancels_the_run(
-    dialect, server, error, monkeypatch
-):
+def test_a_task_that_is_interrupted_during_the_start_cancels_the_run(dialect, server, error):
     """The answer comes after the interruption, and is awaited."""
     server.next_run(LONG)
     server.fault(Fault(delay=1), method="POST", path=_start_path(dialect))
@@ -322,8 +320,6 @@ def test_a_retry_after_another_end_starts_anew(server, instance, end):
 def test_a_run_that_is_being_cancelled_is_not_gone_on_with(server, instance):
     server.next_run(RunScript(queued_for=0, runs_for=INF, cancelling_for=1))
     first = _die_while_waiting(instance)
-    from airflow_provider_runs.hooks import RunsHook
-
     RunsHook().cancel_run(first, instance.xcoms["thread_id"])
     assert instance.attempt()["id"] != first
     assert starts(server)[1] == 1
@@ -433,11 +429,8 @@ def test_or_starts_another_one_if_asked_to(server, instance):
     assert len(starts(server)[0]) == 2
 
 
-@on("responses")
 @pytest.mark.parametrize("client_ids", ["request_id", "x-agent-response-id"])
 def test_a_response_with_an_id_of_ours_is_found(deferrable, monkeypatch, client_ids):
-    from airflow_provider_runs.testing import Responses
-
     with RunServer(dialect=Responses(client_ids=client_ids), script=SOON) as server:
         connection = server.connection(client_ids=client_ids)
         monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
@@ -525,7 +518,8 @@ def test_the_first_try_searches_nothing(server, instance):
     assert server.requests[0].method == "POST"
 
 
-def test_the_triggers_event_ends_the_task_it_belongs_to(dialect, server):
+@pytest.mark.usefixtures("server")
+def test_the_triggers_event_ends_the_task_it_belongs_to(dialect):
     """What execute_complete gets besides the event is stored: it may come from an older version."""
     instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
     instance.try_number += 1
@@ -573,8 +567,6 @@ def test_a_trigger_that_failed_cancels(server, dialect):
     with pytest.raises(TaskDeferred):
         instance.new_task().execute(instance.context)
     task = instance.new_task()
-    with pytest.raises(RunsError, match="The trigger failed: boom; it was then cancelled"):
+    with pytest.raises(RunsError, match=r"The trigger failed: boom\..*; it was then cancelled"):
         task.resume_execution("__fail__", {"error": "boom"}, instance.context)
     assert starts(server)[1] == 1
-    assert time.time() > 0
-    assert TaskDeferralTimeout is not None

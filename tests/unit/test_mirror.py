@@ -42,6 +42,7 @@ ELSEWHERE = {
     "tasks/errors.py": "integration/test_sensors.py",  # who raises them
     "tasks/lazy.py": "unit/test_imports.py",  # what is loaded, and when
     "tasks/parameters.py": "integration/test_cancel.py",
+    "tasks/waiting.py": "integration/test_sensors.py",  # and test_starting.py
     "transport/clients.py": "unit/test_drivers.py",  # what sends with them
     "transport/exchanges.py": "unit/test_drivers.py",
     "transport/failed.py": "hostile/test_network.py",  # in all three ways

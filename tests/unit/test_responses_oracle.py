@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import ResponsesBackend
 from airflow_provider_runs.connections.settings import Settings
-from airflow_provider_runs.models import Run, RunStatus
+from airflow_provider_runs.models import Run, RunRef, RunStatus
 
 pytest.importorskip("openai")
 
@@ -126,3 +126,18 @@ def test_what_is_renamed_is_what_the_sdk_has():
     assert not set(THEIRS) & set(Response.model_fields)
     assert set(THEIRS_IN_USAGE.values()) <= set(responses.ResponseUsage.model_fields)
     assert not set(THEIRS_IN_USAGE) & set(responses.ResponseUsage.model_fields)
+
+
+@many
+@given(payloads.filter(can_be_logged))
+def test_the_output_is_what_the_sdk_reads(payload):
+    run = BACKEND.read_run(payload)
+    exchange = BACKEND.output(RunRef(run.id), run)
+    with pytest.raises(StopIteration) as ended:  # no call is needed: the response holds it
+        next(exchange)
+    output = ended.value.value
+    theirs = Response.model_validate(payload)
+    assert output["output_text"] == theirs.output_text
+    assert bare(output["output"]) == bare(
+        [each.model_dump(by_alias=True) for each in theirs.output]
+    )
