@@ -187,28 +187,33 @@ class LangGraphBackend(Backend):
         """Return the values of the thread as the run has left them.
 
         ``GET /threads/{thread_id}/state`` has those of the thread's last run. If that is another
-        one, ``POST /threads/{thread_id}/history`` has the last state that this run has written.
+        one, ``POST /threads/{thread_id}/history`` has the last state that this run has written. It
+        may have written none: a run without an input on a finished thread completes at once, and
+        leaves the values as they are.
         """
         path, what = self._thread_path(ref), f"get the values of {ref}"
         state = (yield Call(what, "GET", f"{path}/state", ref, holds_result=True)).body()
-        if not self._wrote(ref, state):
-            wanted = {"limit": 1, "metadata": {"run_id": canonical(ref.run_id)}}
-            call = Call(what, "POST", f"{path}/history", ref, json=wanted, holds_result=True)
-            states = _read_array((yield call).body())
-            state = states[0] if states else None
-            if not self._wrote(ref, state):
-                raise RunsResponseError(
-                    located(
-                        "The server no longer has the values that this run has left: another run "
-                        "has used its thread since. Give each run a thread of its own.",
-                        what,
-                        self.settings.conn_id,
-                    ),
-                    conn_id=self.settings.conn_id,
-                    run_id=ref.run_id,
-                    thread_id=ref.thread_id,
-                )
-        return state["values"]
+        if self._wrote(ref, state):
+            return state["values"]
+        wanted = {"limit": 1, "metadata": {"run_id": canonical(ref.run_id)}}
+        call = Call(what, "POST", f"{path}/history", ref, json=wanted, holds_result=True)
+        states = _read_array((yield call).body())
+        if states and self._wrote(ref, states[0]):
+            return states[0]["values"]
+        may_be_as_before = run.status is RunStatus.COMPLETED and isinstance(state, dict)
+        if may_be_as_before and "values" in state and (yield from self._is_last(ref)):
+            return state["values"]
+        raise RunsResponseError(
+            located(
+                "The server has no values of this run: it has written none, or they were removed, "
+                "or another run has used its thread since. Give each run a thread of its own.",
+                what,
+                self.settings.conn_id,
+            ),
+            conn_id=self.settings.conn_id,
+            run_id=ref.run_id,
+            thread_id=ref.thread_id,
+        )
 
     def _wrote(self, ref: RunRef, state: object) -> bool:
         """Return whether a state of a thread is what a run has written."""

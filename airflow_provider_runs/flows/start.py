@@ -25,13 +25,14 @@ from airflow_provider_runs.errors import (
 from airflow_provider_runs.flows.calls import backoff, explain_404, perform, until_of
 from airflow_provider_runs.flows.steps import Sleep
 from airflow_provider_runs.plain_json import plain_json
+from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import RunStatus
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.starts import Start
     from airflow_provider_runs.flows.steps import Flow, Log
-    from airflow_provider_runs.models import Run, RunRef
+    from airflow_provider_runs.models import Run
 
 __all__ = ["SEARCH_GRACE", "Found", "find_started", "get_output", "place", "send", "start_run"]
 
@@ -79,10 +80,11 @@ def start_run(
     wanted = backend.prepared(start)
     if search and backend.finds(wanted):
         found = yield from _search(backend, replace(wanted, number=None))
-        if found and (not found.run.is_final or found.run.status is RunStatus.COMPLETED):
-            log.info("Run %r has been started before, with the key %r", found.run.id, start.key)
-            return found.run
         if found:
+            run = yield from _settled(backend, found.run, deadline)
+            if not run.is_final or run.status is RunStatus.COMPLETED:
+                log.info("Run %r has been started before, with the key %r", run.id, start.key)
+                return run
             wanted = backend.prepared(replace(wanted, number=found.number + 1))
     placed = yield from place(backend, wanted, deadline=deadline)
     return (yield from send(backend, placed, log, deadline=deadline))
@@ -244,6 +246,18 @@ def _search_one(backend: Backend, start: Start) -> Flow[Found | None]:
     except RunNotFound:  # there is not even its thread
         return None
     return _found(_on_its_thread(run, start), start) if run else None
+
+
+def _settled(backend: Backend, run: Run, deadline: float | None) -> Flow[Run]:
+    """Return a run of a list with what only another call can tell: it may wait for a person.
+
+    :raises RunsError: if the call fails: then no other run may be started.
+    """
+    if not run.is_final or run.status is RunStatus.FAILED:
+        return run
+    ref = RunRef(run.id, run.thread_id)
+    settling = perform(backend, lambda: backend.settle(ref, run, asked=False), deadline)
+    return (yield from settling)
 
 
 def _on_its_thread(run: Run, start: Start) -> Run:

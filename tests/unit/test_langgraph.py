@@ -11,8 +11,9 @@ import pytest
 from airflow_provider_runs.backends import LangGraphBackend, backend_for
 from airflow_provider_runs.backends.wire import Answer
 from airflow_provider_runs.connections.settings import Settings
-from airflow_provider_runs.errors import RunsConfigError
+from airflow_provider_runs.errors import RunsConfigError, RunsResponseError
 from airflow_provider_runs.flows.calls import settle_run
+from airflow_provider_runs.flows.start import get_output
 from airflow_provider_runs.models import RunRef
 
 RUN = "0190d5b2-0000-7000-8000-000000000001"
@@ -341,3 +342,58 @@ def test_a_run_that_did_not_is_what_it_is(settled, thread, newest):
 def test_a_run_that_was_to_be_cancelled_is_not_asked_about(player, settled):
     assert settled("interrupted", WAITING, asked=True).status == "cancelled"
     assert player.requests == []
+
+
+# -- what a run has left
+
+
+def left(values, run_id=RUN):
+    """A state of the thread; a person's own change of it has no ``run_id``."""
+    return {"values": values, "metadata": {"run_id": run_id} if run_id else {"source": "update"}}
+
+
+@pytest.fixture
+def output(player, answer):
+    """Return a function that gets a run's output, with the answers to the calls one by one."""
+
+    def output(*bodies, status="success"):
+        made = backend({"max_retries": 0})
+        run = made.read_run({**SEEN, "status": status})
+        return player.run(get_output(made, REF, run), *(answer(200, body) for body in bodies))
+
+    return output
+
+
+def test_the_output_is_the_threads_state_where_the_run_has_written_it(player, output):
+    assert output(left({"answer": 42})) == {"answer": 42}
+    assert player.sent == ["GET"]
+
+
+@pytest.mark.parametrize("later", [left({"answer": 1}, THREAD), left({"answer": 1}, None)])
+def test_else_it_is_the_last_state_of_the_run_in_the_history(player, output, later):
+    assert output(later, [left({"answer": 42})]) == {"answer": 42}
+    assert json.loads(player.requests[-1].content) == {"limit": 1, "metadata": {"run_id": RUN}}
+
+
+@pytest.mark.parametrize("before", [left({"answer": 1}, THREAD), left({"answer": 1}, None)])
+def test_a_last_run_that_has_written_nothing_has_left_the_values_as_they_were(output, before):
+    # Seen on api 0.16.7: a run whose input is null, on a thread that has finished.
+    assert output(before, [], [{"run_id": RUN}]) == {"answer": 1}
+
+
+@pytest.mark.parametrize(
+    ("bodies", "status"),
+    [
+        ([left({}, THREAD), [], [{"run_id": THREAD}]], "success"),  # there was a later run
+        ([left({}, THREAD), [left({}, THREAD)], [{"run_id": THREAD}]], "success"),
+        ([left({}, THREAD), [], []], "success"),
+        ([{"values": {}, "metadata": None}, []], "interrupted"),  # cancelled before it began
+        ([left({}, THREAD), []], "error"),
+        ([[], []], "success"),
+    ],
+)
+def test_the_values_of_another_run_are_not_taken_for_its_own(player, output, bodies, status):
+    with pytest.raises(RunsResponseError, match="The server has no values of this run") as caught:
+        output(*bodies, status=status)
+    assert (caught.value.run_id, caught.value.thread_id) == (RUN, THREAD)
+    assert len(player.requests) == len(bodies)

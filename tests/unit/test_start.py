@@ -341,6 +341,40 @@ def test_one_that_has_failed_is_followed_by_another(player, backend, runs, run_i
     assert b'"airflow_start":"2"' in player.requests[-1].content
 
 
+ASKED = {"run_id": RUN, "thread_id": RUN, "metadata": MARKS, "updated_at": None}
+ASKS = {"status": "interrupted", "interrupts": {"task": [{"value": "May I?"}]}}
+
+
+@pytest.fixture
+def again(player, graph, answer):
+    """Return a function that starts on a thread where the key has a run that shows a status."""
+
+    def again(status, *replies):
+        flow = start_run(graph, Start(AGENT, RUN, "k"), log, search=True)
+        return player.run(flow, answer(200, [{**ASKED, "status": status}]), *replies)
+
+    return again
+
+
+@pytest.mark.parametrize("word", ["interrupted", "success"])
+def test_one_that_waits_for_a_person_is_active(player, again, answer, word):
+    # Servers differ in the status of such a run; that it waits, only its thread tells.
+    run = again(word, answer(200, ASKS), answer(200, [ASKED]))
+    assert (run.id, run.status) == (RUN, "requires_action")
+    assert player.sent == ["GET"] * 3
+
+
+def test_if_that_cannot_be_told_nothing_is_started(player, again, refusal):
+    with pytest.raises(RunsAPIError):
+        again("interrupted", *[refusal(400)] * 3)
+    assert "POST" not in player.sent
+
+
+def test_a_run_that_has_failed_waits_for_nobody(player, again, answer):
+    assert again("error", answer(200, {**ASKED, "status": "pending"})).status == "queued"
+    assert player.sent == ["GET", "POST"]
+
+
 def test_without_a_key_nothing_is_searched(player, backend, run_is):
     flow = start_run(backend, Start(ASSISTANT, "thread_1", "k"), log, search=False)
     assert player.run(flow, run_is("queued")).id == "run_1"
