@@ -143,6 +143,17 @@ def test_a_normal_answer_may_be_late(
     assert time.monotonic() - begun >= 0.15
 
 
+def test_an_answer_may_be_late_after_the_effect(
+    server: RunServer, client: httpx.Client, path: str, run: dict[str, Any]
+) -> None:
+    server.fault(Fault(delay=2, after_effect=True))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(f"{path}/cancel", timeout=httpx.Timeout(PATIENCE, read=0.03))
+    until(server.accepted_cancels)  # it is in the log as long as nothing was answered
+    (request,) = server.requests
+    assert (request.status, request.cancelled) == (None, (run["id"],))
+
+
 def test_a_client_that_gives_up_does_not_undo_the_effect(
     server: RunServer, client: httpx.Client, path: str, run: dict[str, Any]
 ) -> None:
