@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pkgutil import resolve_name
 
 import pytest
 
@@ -128,6 +131,39 @@ def test_map_indexes_have_runs_of_their_own(dialect, server, deferrable):
     for index in range(3):
         Instance(Store(), body=BODIES[dialect], map_index=index, deferrable=deferrable).attempt()
     assert [len(server.started_runs(f"{KEY}[{index}]")) for index in range(3)] == [1, 1, 1]
+
+
+@on("langgraph")
+def test_two_hundred_map_indexes_start_two_hundred_runs(server):
+    """All of them deferred, in one event loop, as in a triggerer."""
+    body = BODIES["langgraph"]
+    instances = [
+        Instance(Store(), body=body, map_index=index, deferrable=True) for index in range(200)
+    ]
+
+    def begin(instance):
+        instance.try_number += 1
+        with pytest.raises(TaskDeferred) as caught:
+            instance.new_task(output=False).execute(instance.context)
+        return caught.value
+
+    async def wait_for_all(deferred):
+        async def event_of(each):
+            path, kwargs = each.trigger.serialize()
+            return [event async for event in resolve_name(path)(**kwargs).run()][0].payload
+
+        return await asyncio.gather(*map(event_of, deferred))
+
+    with ThreadPoolExecutor(8) as pool:
+        deferred = list(pool.map(begin, instances))
+    events = asyncio.run(wait_for_all(deferred))
+    results = [
+        instance.resume(each, event, output=False)
+        for instance, each, event in zip(instances, deferred, events, strict=True)
+    ]
+    assert {result["status"] for result in results} == {"completed"}
+    assert len({result["id"] for result in results}) == len(server.started_runs()) == 200
+    assert [len(server.started_runs(f"{KEY}[{index}]")) for index in range(200)] == [1] * 200
 
 
 # -- ways to end -----------------------------------------------------------------------------------
