@@ -150,7 +150,7 @@ def test_two_hundred_map_indexes_start_two_hundred_runs(server):
     async def wait_for_all(deferred):
         async def event_of(each):
             path, kwargs = each.trigger.serialize()
-            return [event async for event in resolve_name(path)(**kwargs).run()][0].payload
+            return (await anext(resolve_name(path)(**kwargs).run())).payload
 
         return await asyncio.gather(*map(event_of, deferred))
 
