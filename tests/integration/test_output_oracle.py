@@ -1,4 +1,4 @@
-"""What a run has made, as we read it and as the vendor's own client reads it from the same server."""
+"""What a run has made, as we read it and as the vendor's own client reads it."""
 
 from __future__ import annotations
 
