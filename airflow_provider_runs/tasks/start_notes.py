@@ -79,6 +79,8 @@ class Note:
     :param run_id: the run; ``None`` as long as it is not known.
     :param sent: whether a run may have been started: the server has not refused it.
     :param deferred: whether the task left its worker to wait for the run.
+    :param conn_id: the connection by which it was started; empty for the task's.
+    :param told: the try that has told that the run is lost; 0 if none has.
     """
 
     key: str
@@ -91,6 +93,8 @@ class Note:
     run_id: str | None = None
     sent: bool = True
     deferred: bool = False
+    conn_id: str = ""
+    told: int = 0
 
     def now(self, **changes: Any) -> Note:
         """Return the note with some fields changed."""

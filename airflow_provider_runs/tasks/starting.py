@@ -50,6 +50,7 @@ class StartsRun(Protocol):
     on_changed_body: str
     on_lost_start: str
     missing_grace: float
+    on_timeout: str
 
     def push_thread(self, thread_id: str | None, context: Context) -> None:
         """Store the thread's id."""
@@ -69,6 +70,7 @@ class _Known(NamedTuple):
     :param attempt: the try that started it; ``None`` if it is not known.
     :param fingerprint: what was asked for; empty if it is not known.
     :param deferred: whether a try has left its worker to wait for it.
+    :param conn_id: the connection by which it was started, if that was another one.
     """
 
     run: Run | None
@@ -76,6 +78,7 @@ class _Known(NamedTuple):
     attempt: int | None
     fingerprint: str
     deferred: bool = False
+    conn_id: str = ""
 
 
 class Starter:
@@ -115,7 +118,7 @@ class Starter:
         if known:
             run = known.run
             if run and run.status is RunStatus.CANCELLING:  # by whatever has ended an earlier try
-                run = self._end(run, "it is being cancelled")
+                run = self._end(known, run, "it is being cancelled")
             if run and self._may_reattach(known, run):
                 return self._reattach(known, run)
             number = known.number + 1
@@ -131,13 +134,15 @@ class Starter:
     def _known(self, note: Note | None) -> _Known | None:
         """Return the run that was started last; ``None`` if there is none."""
         if note and note.run_id:
-            run = self._look(RunRef(note.run_id, note.thread_id))
-            return _Known(run, note.number, note.attempt, note.fingerprint, note.deferred)
+            other = note.conn_id if note.conn_id != self._task.conn_id else ""
+            run = self._look(RunRef(note.run_id, note.thread_id), other)
+            told = note.number, note.attempt, note.fingerprint, note.deferred, other
+            return _Known(run, *told)
         if note and not note.sent:
             return None
         if note:
             start = self._start(note.number, note)
-            return self._search(self._backend.prepared(start), note.at)
+            return self._search(self._backend.prepared(start), note.at, note)
         if self._who.is_first_try:
             return None
         start = self._backend.prepared(self._start(None))
@@ -145,25 +150,33 @@ class Starter:
             return None  # nothing was noted, so nothing was started
         return self._search(start, 0.0)
 
-    def _search(self, start: Start, since: float) -> _Known | None:
+    def _search(self, start: Start, since: float, note: Note | None = None) -> _Known | None:
         """Search for a run of which only the intent is known, or not even that."""
         if not self._backend.finds(start):
-            if self._task.on_lost_start == "fail" and self._task.reattach:
-                raise self._lost_for_good()
+            was_cleared = bool(note and 0 < note.told <= self._who.cleared_at)
+            if self._task.on_lost_start == "fail" and self._task.reattach and not was_cleared:
+                raise self._lost_for_good(note)
             log.warning(
                 "An earlier try may have started a run that cannot be found. Another one is "
-                "started, as on_lost_start='start_again' says"
+                "started: %s",
+                "the task was cleared after it had said so"
+                if was_cleared
+                else "on_lost_start, or reattach, says so",
             )
             return None
         found = self._hook.find_started(start, since=since)
         if found is None:
             return None
-        run = self._look(RunRef(found.run.id, found.run.thread_id)) or found.run
+        run = self._look(RunRef(found.run.id, found.run.thread_id), "") or found.run
         return _Known(run, found.number, found.attempt, found.fingerprint)
 
-    def _look(self, ref: RunRef) -> Run | None:
+    def _hook_of(self, conn_id: str) -> RunsHook:
+        """Return the hook of another connection, or the task's own."""
+        return type(self._hook)(conn_id) if conn_id else self._hook
+
+    def _look(self, ref: RunRef, conn_id: str) -> Run | None:
         """Return a run as it is now; ``None`` if it is proven that the server does not have it."""
-        now = time.time()
+        hook, now = self._hook_of(conn_id), time.time()
         wait = Wait(
             ref,
             started_at=now,
@@ -175,8 +188,8 @@ class Starter:
             missing_grace=self._task.missing_grace,
         )
         try:
-            run, _ = self._hook.look_once(wait, settle=True)
-            return run or self._hook.get_run(ref.run_id, ref.thread_id)
+            run, _ = hook.look_once(wait, settle=True)
+            return run or hook.get_run(ref.run_id, ref.thread_id)
         except RunNotFound as error:
             log.warning("The run of an earlier try is no longer there. %s", error.message)
             return None
@@ -187,7 +200,7 @@ class Starter:
         """Return whether to go on with a run; one that is not wanted any more is ended first."""
         task = self._task
         if not task.reattach:
-            self._end(run, "reattach is off")
+            self._end(known, run, "reattach is off")
             return False
         is_old = known.attempt is not None and known.attempt <= self._who.cleared_at
         if run.is_final:
@@ -200,30 +213,40 @@ class Starter:
         elif is_old and known.deferred and task.cancel_on_kill:
             # Clearing a task that waits in the triggerer ends it, and the trigger is about to
             # cancel the run: this try may be faster.
-            self._end(run, "the task was cleared while it waited")
+            self._end(known, run, "the task was cleared while it waited")
             return False
         if known.fingerprint not in {"", self._fingerprint}:
             if task.on_changed_body == "fail":
-                task.take(run, self._context)
-                raise about(
-                    task,
-                    BodyChangedError,
-                    "An earlier try has started a run with another body, thread or connection. Set "
-                    "on_changed_body='cancel' to cancel it and start another one, and keep what "
-                    "changes with each try out of the body.",
-                    run,
-                )
-            self._end(run, "it was started with another body")
+                raise self._changed(known, run)
+            self._end(known, run, "it was started with another body")
             return False
         return True
 
+    def _changed(self, known: _Known, run: Run) -> RunsError:
+        """Return the error for a run that was started with another body; it is the task's to end.
+
+        :raises RunsError: if its end cannot be confirmed.
+        """
+        if not known.conn_id:
+            self._task.take(run, self._context)
+        elif self._task.on_timeout == "cancel":
+            self._end(known, run, "it was started by another connection")
+        return about(
+            self._task,
+            BodyChangedError,
+            "An earlier try has started a run with another body, thread or connection. Set "
+            "on_changed_body='cancel' to cancel it and start another one, and keep what changes "
+            "with each try out of the body.",
+            run,
+        )
+
     def _reattach(self, known: _Known, run: Run) -> Run:
-        attempt = known.attempt or "an earlier one"
+        attempt, task = known.attempt or "an earlier one", self._task
         log.info(
             "Run %r is there already (%s), started by try %s: the task goes on with it",
             *(run.id, run.status.shown, attempt),
         )
-        self._task.take(run, self._context)
+        task.take(run, self._context)
         self._note = Note(
             self._who.key,
             known.fingerprint or self._fingerprint,
@@ -233,11 +256,12 @@ class Starter:
             run.thread_id,
             self._wanted_thread is None,
             run.id,
+            conn_id=task.conn_id,
         )
         self._notes.write(self._note)
         return run
 
-    def _end(self, run: Run, why: str) -> Run:
+    def _end(self, known: _Known, run: Run, why: str) -> Run:
         """Cancel a run, and wait until it has ended.
 
         :return: the run as it has ended.
@@ -247,7 +271,7 @@ class Starter:
             return run
         log.info("The end of run %r is awaited, for another one to be started: %s", run.id, why)
         now, task = time.time(), self._task
-        return self._hook.follow(
+        return self._hook_of(known.conn_id).follow(
             Wait(
                 RunRef(run.id, run.thread_id),
                 started_at=now,
@@ -282,6 +306,7 @@ class Starter:
             time.time(),
             start.thread_id,
             start.on_own_thread,
+            conn_id=task.conn_id,
         )
         self._notes.write(self._note)
         try:
@@ -289,7 +314,7 @@ class Starter:
         except StartLost as error:
             if self._backend.finds(start) or task.on_lost_start != "fail":
                 raise
-            raise LostForGood(**error.adding(_NO_RETRY).fields()) from None
+            raise self._for_good(error, self._note) from None
         except RunsError as error:
             if not task.run_id and not may_have_started(error):
                 self._forget(self._note)
@@ -308,16 +333,19 @@ class Starter:
         except RunsError as error:
             log.warning("A retry will search for a run that was not started. %s", error.message)
 
-    def _lost_for_good(self) -> LostForGood:
+    def _lost_for_good(self, note: Note | None) -> LostForGood:
         words = (
             "An earlier try of this task may have started a run, and died before its id was known. "
             "This API cannot be asked for it. It would have "
-            f"'airflow_key' {self._who.key!r} in its metadata: look for it in the service. "
-            f"{_NO_RETRY}"
+            f"'airflow_key' {self._who.key!r} in its metadata: look for it in the service."
         )
         conn_id = self._task.conn_id
-        return LostForGood(located(words, "", conn_id), conn_id=conn_id)
+        return self._for_good(StartLost(located(words, "", conn_id), conn_id=conn_id), note)
 
-
-#: What to do where a retry cannot know whether there is a run.
-_NO_RETRY = "To have a retry start another one anyway, set on_lost_start='start_again'."
+    def _for_good(self, error: StartLost, note: Note | None) -> LostForGood:
+        """Return the error that Airflow does not retry. Who clears the task after it has read it."""
+        words = "To have retries start another one anyway, set on_lost_start='start_again'."
+        if note and self._notes.last:
+            self._notes.write(note.now(told=self._who.attempt))
+            words = f"Clear the task to start another one. {words}"
+        return LostForGood(**error.adding(words).fields())

@@ -450,9 +450,43 @@ def test_a_response_whose_start_is_lost_fails_the_task_for_good(server, instance
         instance.attempt()
     assert isinstance(caught.value, AirflowFailException)
     assert KEY in caught.value.message
-    with pytest.raises(StartLost, match="An earlier try"):  # somebody clears it, or retries
+    with pytest.raises(StartLost, match="An earlier try"):  # a retry, if there were one
         instance.attempt()
     assert len(starts(server)[0]) == 1
+    instance.clear()  # by a person who has read that
+    assert instance.attempt()["status"] == "completed"
+    assert len(starts(server)[0]) == 2
+
+
+@on("responses")
+def test_clearing_a_task_whose_worker_was_killed_tells_first_that_a_run_may_be_out_there(
+    server, instance
+):
+    instance.attempt(wait_for_termination=False)
+    ((key, text),) = instance.store.values.items()
+    instance.store.set(key, {**json.loads(text), "run_id": None})  # as the worker has left it
+    instance.clear()
+    with pytest.raises(StartLost, match="Clear the task to start another one"):
+        instance.attempt()
+    assert len(starts(server)[0]) == 1
+
+
+@pytest.mark.parametrize("choice", ["fail", "cancel"])
+def test_a_run_of_another_connection_is_ended_by_that(
+    dialect, server, instance, monkeypatch, choice
+):
+    server.next_run(LONG)
+    first = _die_while_waiting(instance)
+    with RunServer(dialect=dialect, script=SOON) as other:
+        monkeypatch.setenv("AIRFLOW_CONN_OTHER", other.connection(max_retries=1))
+        if choice == "fail":
+            with pytest.raises(AirflowFailException, match="or connection"):
+                instance.attempt(conn_id="other")
+            assert other.requests == []
+        else:
+            assert instance.attempt(conn_id="other", on_changed_body=choice)["id"] != first
+            assert len(other.started_runs()) == 1
+    assert server.status(first) == "cancelled"
 
 
 @on("responses")
