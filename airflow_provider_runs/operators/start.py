@@ -178,6 +178,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
                 if seen and wait.is_over(seen):
                     return self._conclude(seen, context)
             starter.note_deferral()
+        self._check_alive()
         from airflow_provider_runs.triggers import RunStatusTrigger
 
         trigger = RunStatusTrigger.of(wait, self.conn_id, cancel_on_kill=self.cancel_on_kill)
@@ -220,10 +221,12 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         if not self.cancel_on_kill:
             return
         self._killed = True
+        if not self._watching:
+            return  # it is not at work on a run
         if self.run_id:
             self._cancel_requested = True
             super().on_kill()
-        elif self._watching and self._starting:
+        elif self._starting:
             run = lazy.cancel_started(self._watching, self._starting, self.log, self.cancel_action)
             self._cancel_requested = run is not None
 
@@ -247,11 +250,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
             except Exception as error:  # noqa: BLE001 - what has ended the wait is raised
                 self.log.debug("No run was started: %s", type(error).__name__)
             raise
-        if self._killed and not self._cancel_requested and self._watching:
-            self._cancel_requested = True
-            ref = RunRef(run.id, run.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
-        self._check_alive()
+        self._heed_kill(run)
         return run
 
     def push_thread(self, thread_id: str | None, context: Context) -> None:
@@ -271,6 +270,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         """
         self._own(run)
         self._ended = run.is_final
+        self._heed_kill(run)
         context["ti"].xcom_push(key="run_id", value=run.id)
         self.push_thread(run.thread_id, context)
         if self._watching:
@@ -279,6 +279,17 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
     def _own(self, run: Run) -> Run:
         self.run_id, self.thread_id = run.id, run.thread_id
         return run
+
+    def _heed_kill(self, run: Run) -> None:
+        """Cancel the run of a task that was killed before it knew the run.
+
+        :raises RunsError: if the task was killed.
+        """
+        if self._killed and self._watching and not (self._cancel_requested or run.is_final):
+            self._cancel_requested = True
+            ref = RunRef(run.id, run.thread_id)
+            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
+        self._check_alive()
 
     def _check_alive(self) -> None:
         if not self._killed:

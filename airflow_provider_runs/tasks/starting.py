@@ -343,7 +343,7 @@ class Starter:
         return self._for_good(StartLost(located(words, "", conn_id), conn_id=conn_id), note)
 
     def _for_good(self, error: StartLost, note: Note | None) -> LostForGood:
-        """Return the error that Airflow does not retry. Who clears the task after it has read it."""
+        """Return the error that Airflow does not retry; who clears the task then has read it."""
         words = "To have retries start another one anyway, set on_lost_start='start_again'."
         if note and self._notes.last:
             self._notes.write(note.now(told=self._who.attempt))

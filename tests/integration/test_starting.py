@@ -294,6 +294,25 @@ def test_a_kill_during_the_start_cancels_the_run(dialect, server):
     assert (len(runs), cancels) == (1, 1)
 
 
+@on("assistants", "langgraph")
+def test_a_kill_while_a_retry_looks_for_the_run_cancels_it(dialect, server):
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect])
+    first = _die_while_waiting(instance)
+    server.fault(Fault(delay=0.5), method="GET", path=first)
+    asked = len(server.requests)
+    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
+    try:
+        with (
+            once(lambda: len(server.requests) > asked, lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunsError, match="The task was killed"),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert starts(server) == ([first], 1)
+
+
 @pytest.mark.parametrize("cancel_on_kill", [True, False])
 def test_a_kill_while_it_waits(server, dialect, cancel_on_kill):
     server.next_run(LONG if cancel_on_kill else RunScript(queued_for=0, runs_for=1.5))
