@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["ACTIVE", "FINAL", "NO_ID", "USUAL_WORDS", "RunStatus", "same_spelling"]
+__all__ = ["ACTIVE", "FINAL", "INTERRUPT", "NO_ID", "USUAL_WORDS", "RunStatus", "same_spelling"]
 
 
 #: What an id is when its template had nothing to render.
@@ -67,6 +67,10 @@ class RunStatus(StrEnum):
         """Pickle the word, so that an unknown one survives too."""
         return RunStatus.of, (str(self),)
 
+
+#: What a run waits for that will not go on itself: on LangGraph the answer of a person begins
+#: another run. It is the ``type`` of the run's ``required_action``.
+INTERRUPT = "interrupt"
 
 _FINAL = frozenset(
     {

@@ -31,7 +31,7 @@ from airflow_provider_runs.errors import RunsResponseError, located
 from airflow_provider_runs.models import LastError, RequiredAction, epoch
 from airflow_provider_runs.plain_json import plain_json
 from airflow_provider_runs.run_ref import RunRef, as_uuid, canonical, same_id
-from airflow_provider_runs.status import NO_ID, RunStatus, same_spelling
+from airflow_provider_runs.status import INTERRUPT, NO_ID, RunStatus, same_spelling
 
 if TYPE_CHECKING:
     from airflow_provider_runs.backends.starts import Start
@@ -313,7 +313,7 @@ class LangGraphBackend(Backend):
         if not (yield from self._is_last(ref)):
             return run
         question = RequiredAction.model_validate(
-            {"type": "interrupt", "interrupts": plain_json(pending)}
+            {"type": INTERRUPT, "interrupts": plain_json(pending)}
         )
         changes = {"status": RunStatus.REQUIRES_ACTION, "required_action": question}
         return run.model_copy(update=changes)

@@ -26,7 +26,7 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunTimeout,
 )
-from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.status import INTERRUPT, RunStatus
 from airflow_provider_runs.tasks import lazy
 from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.errors import UnwantedEnd, about, without_frames
@@ -116,7 +116,8 @@ class CancelsOnTimeout(ReturnsRun):
         nothing about it: it may be healthy, and a retry may find it.
         """
         if isinstance(error, UnwantedEnd):
-            return not RunStatus.of((error.run or {}).get("status", "")).is_final
+            run = error.run or {}
+            return not RunStatus.of(run.get("status", "")).is_final and not _has_stopped(run)
         if isinstance(error, (RunFailed, RunsConfigError)):
             return False
         of_server = isinstance(error, RunsAPIError) or (
@@ -212,6 +213,15 @@ class CancelsOnTimeout(ReturnsRun):
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+def _has_stopped(run: JsonObject) -> bool:
+    """Return whether a run waits for a person whose answer begins another run.
+
+    A cancel would find it ended, perhaps ``completed``, as if it had not asked anything.
+    """
+    action = run.get("required_action")
+    return isinstance(action, dict) and action.get("type") == INTERRUPT
 
 
 def _clause(error: RunsError) -> str:

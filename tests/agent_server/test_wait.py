@@ -110,6 +110,9 @@ def test_a_run_that_asks_a_human_requires_action(server, sense):
         sense(run)
     with pytest.raises(RunFailed, match="is 'requires_action', expected 'completed'"):
         sense(run, on_requires_action="fail")
+    # A cancel would find it `success`, which is expected.
+    with pytest.raises(RunFailed, match="is 'requires_action', expected 'completed'"):
+        sense(run, on_requires_action="fail", on_timeout="cancel")
     asks = sense(run, on_requires_action="succeed")
     assert asks["status"] == "requires_action"
     assert asks["raw_status"] in {"interrupted", "success"}
