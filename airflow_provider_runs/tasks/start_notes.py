@@ -167,5 +167,7 @@ def fingerprint_of(backend: Backend, body: object, thread_id: str | None) -> str
     """
     settings = backend.settings
     asked = {"of": [settings.conn_id, settings.base_url], "thread": thread_id, "body": body}
-    text = json.dumps(asked, sort_keys=True, default=str)
+    # Read again, so that all names are text: others cannot be sorted.
+    as_sent = json.loads(json.dumps(asked, default=str, skipkeys=True))
+    text = json.dumps(as_sent, sort_keys=True)
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_DIGITS]

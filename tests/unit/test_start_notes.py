@@ -128,3 +128,12 @@ def test_a_fingerprint_tells_what_is_asked_for():
     }
     assert len({*others, same[0]}) == 4
     assert fingerprint_of(backend_of(kind, key="sk-new"), {"a": 1, "b": 2}, "t") == same[0]
+
+
+def test_a_fingerprint_may_have_names_that_are_no_text():
+    """A DAG's author may write them; what cannot be sent at all is refused before the start."""
+    backend = backend_of(BACKENDS[0])
+    assert fingerprint_of(backend, {1: 2, "a": 3}, None) == fingerprint_of(
+        backend, {"a": 3, "1": 2}, None
+    )
+    assert fingerprint_of(backend, {(1, 2): 3}, None)
