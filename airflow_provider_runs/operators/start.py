@@ -195,11 +195,12 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
 
         :param context: of the task.
         :param event: the event, see ``tasks.events.RunEvent``.
-        :param run_id: the run.
+        :param run_id: the run; by default the one that ``resume_execution`` has found.
         :param thread_id: its thread.
         :return: as ``execute`` does.
         """
-        self.run_id, self.thread_id = run_id or "", thread_id
+        if run_id:
+            self.run_id, self.thread_id = run_id, thread_id
         return super().execute_complete(context, event)
 
     def resume_execution(
@@ -207,7 +208,8 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
     ) -> Any:
         """Resume after the deferral; if Airflow ended the deferral, that counts as a timeout."""
         if not (next_kwargs or {}).get("run_id"):
-            # Airflow gives only its own reason then. This try's XComs are still there.
+            # Airflow gives only its own reason then, and `dag.test()` only the event. This try's
+            # XComs are still there.
             ti: Any = context["ti"]
 
             def stored(key: str) -> Any:

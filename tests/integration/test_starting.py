@@ -659,3 +659,15 @@ def test_a_trigger_that_failed_cancels(server, dialect):
     with pytest.raises(RunsError, match=r"The trigger failed: boom\..*; it was then cancelled"):
         task.resume_execution("__fail__", {"error": "boom"}, instance.context)
     assert starts(server)[1] == 1
+
+
+def test_it_resumes_in_dag_test_where_airflow_hands_on_nothing_but_the_event(dialect, server):
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred) as caught:
+        instance.new_task().execute(instance.context)
+    event = run_trigger(caught.value)
+    task = instance.new_task()
+    result = task.resume_execution("execute_complete", {"event": event}, instance.context)
+    assert [result["id"]] == starts(server)[0]
+    assert text_of(dialect, result["output"]) == "42"
