@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.airflow_errors import AirflowTaskTimeout
-from airflow_provider_runs.errors import RunFailed, RunsConfigError, RunsError, RunTimeout, located
+from airflow_provider_runs.errors import RunFailed, RunsError, RunTimeout, located
 from airflow_provider_runs.links import LinksToRun, RunLink
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import FINAL, RunStatus
@@ -347,6 +347,4 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         """Return whether the run may go on although the task has failed with this error."""
         if not self.run_id or self._ended or self._cancel_requested:
             return False
-        if isinstance(error, (RunFailed, RunsConfigError)):
-            return super()._may_be_active(error)
-        return True
+        return super()._may_be_active(error) if isinstance(error, RunFailed) else True

@@ -27,6 +27,7 @@ from airflow_provider_runs.errors import (
     StartLost,
 )
 from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import Fault, Responses, RunScript, RunServer
 from tests.integration.conftest import run_trigger
 from tests.integration.starting import KEY, Instance, Store
@@ -671,3 +672,17 @@ def test_it_resumes_in_dag_test_where_airflow_hands_on_nothing_but_the_event(dia
     result = task.resume_execution("execute_complete", {"event": event}, instance.context)
     assert [result["id"]] == starts(server)[0]
     assert text_of(dialect, result["output"]) == "42"
+
+
+def test_a_triggerer_that_cannot_read_the_connection_does_not_save_the_run(server, dialect):
+    """The worker can, and what a task has started it also stops."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred) as caught:
+        instance.new_task().execute(instance.context)
+    error = RunsConfigError("No. (connection 'runs_default')", conn_id="runs_default")
+    event = RunEvent.of(error).to_json()
+    with pytest.raises(RunsConfigError, match="it was then cancelled and ended 'cancelled'"):
+        instance.resume(caught.value, event)
+    assert starts(server)[1] == 1
