@@ -31,7 +31,7 @@ from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import Fault, Responses, RunScript, RunServer
 from tests.integration.conftest import run_trigger
 from tests.integration.starting import KEY, Instance, Store
-from tests.moments import once
+from tests.moments import auntil, once
 
 INF = float("inf")
 BODIES = {
@@ -686,3 +686,42 @@ def test_a_triggerer_that_cannot_read_the_connection_does_not_save_the_run(serve
     with pytest.raises(RunsConfigError, match="it was then cancelled and ended 'cancelled'"):
         instance.resume(caught.value, event)
     assert starts(server)[1] == 1
+
+
+@on("responses", "langgraph")
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_the_hooks_guard_awaits_the_answer_to_a_slow_start(server, dialect, asynchronous):
+    """Nobody is about to kill the process, so the run need not be lost."""
+    server.next_run(LONG)
+    fault = Fault(delay=3, after_effect=True)
+    server.fault(fault, method="POST", path=_start_path(dialect))
+
+    async def ask():
+        async with RunsHook().arun(BODIES[dialect]):
+            raise AssertionError
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("timed out")
+
+    if asynchronous:
+
+        async def cancelled():
+            task = asyncio.create_task(ask())
+            await auntil(lambda: _is_starting(server, dialect))
+            task.cancel()
+            await task
+
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(cancelled())
+    else:
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            with (
+                once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+                pytest.raises(AirflowTaskTimeout),
+                RunsHook().run(BODIES[dialect]),
+            ):
+                raise AssertionError
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert server.accepted_cancels() == 1
