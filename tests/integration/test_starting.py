@@ -725,3 +725,41 @@ def test_the_hooks_guard_awaits_the_answer_to_a_slow_start(server, dialect, asyn
         finally:
             signal.signal(signal.SIGUSR1, before)
     assert server.accepted_cancels() == 1
+
+
+@on("langgraph")
+def test_a_thread_of_its_own_that_is_busy_is_so_with_its_run(server, dialect):
+    """The list of the thread's runs is that of a replica that lags."""
+    server.next_run(RunScript(queued_for=0, runs_for=1))
+    first = _die_while_waiting(Instance(Store(), body=BODIES[dialect]))
+    server.fault(Fault(body=b"[]"), method="GET", path="/runs")
+    instance = Instance(Store(), body=BODIES[dialect])
+    with pytest.raises(RunsAPIError, match="already running"):
+        instance.attempt()
+    server.end(first)
+    assert instance.attempt()["id"] == first
+    assert starts(server) == ([first], 0)
+
+
+@on("responses")
+def test_the_id_of_a_run_is_noted_also_if_its_start_is_interrupted(server, instance, dialect):
+    """The run is known, and was cancelled: nothing is lost, and the retry starts another one."""
+    server.next_run(LONG)
+    fault = Fault(delay=0.5, after_effect=True)
+    server.fault(fault, method="POST", path=_start_path(dialect))
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("timed out")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with (
+            once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(AirflowTaskTimeout),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert instance.attempt()["status"] == "completed"
+    runs, cancels = starts(server)
+    assert (len(runs), cancels, server.status(runs[0])) == (2, 1, "cancelled")
