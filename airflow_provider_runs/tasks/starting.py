@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 #: Seconds for a look at a run that an earlier try has started.
 _LOOK = 60.0
-
 #: The HTTP status of a thread on which another run is active.
 _BUSY = 409
 
 class StartsRun(Protocol):
+
     """The task that starts a run; ``operators.start`` says what its parameters mean."""
 
     body: Any
@@ -359,3 +359,24 @@ class Starter:
             self._notes.write(note.now(told=self._who.attempt))
             words = f"Clear the task to start another one. {words}"
         return LostForGood(**error.adding(words).fields())
+        if (asked := _fingerprint_of(run)) not in {"", self._fingerprint}:
+            return self._make_way(_Known(run, number, None, asked), run)
+    def _make_way(self, known: _Known, run: Run) -> Run:
+        """Start a run where another one of the key has the thread or the id that was meant for it.
+
+        It is one that nobody has noted, such as that of a DAG run which was deleted since.
+
+        :raises RunsError: if that one is active, and may not be ended.
+        """
+        self._task.run_id, self._task.thread_id = "", self._wanted_thread
+        if not run.is_final:
+            self._may_reattach(known, run)
+        log.info("Run %r of another body has this one's place: another one is started", run.id)
+        return self._start_anew(known.number + 1)
+
+
+
+def _fingerprint_of(run: Run) -> str:
+    """Return what was asked for when a run was started; empty if it does not say."""
+    marks = run.metadata if isinstance(run.metadata, dict) else {}
+    return str(marks.get(FINGERPRINT) or "")

@@ -763,3 +763,24 @@ def test_the_id_of_a_run_is_noted_also_if_its_start_is_interrupted(server, insta
     assert instance.attempt()["status"] == "completed"
     runs, cancels = starts(server)
     assert (len(runs), cancels, server.status(runs[0])) == (2, 1, "cancelled")
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_an_answer_to_another_question_is_never_returned(deferrable, monkeypatch, is_active):
+    """Its run has the id that was meant for this one: the DAG run was deleted, and begins anew."""
+    with RunServer(dialect=Responses(client_ids="request_id"), script=SOON) as server:
+        connection = server.connection(client_ids="request_id")
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
+        server.next_run(LONG if is_active else SOON)
+        first = _die_while_waiting(Instance(Store(), body=BODIES["responses"]))
+        if not is_active:
+            server.end(first)
+        other = {"model": "gpt-4o", "input": "Quite another question"}
+        instance = Instance(Store(), body=other, deferrable=deferrable)
+        if is_active:
+            with pytest.raises(AirflowFailException, match="another body"):
+                instance.attempt(on_timeout="fail")
+            assert server.status(first) == "in_progress"
+        second = instance.attempt(on_changed_body="cancel")["id"]
+        assert server.started_runs() == [first, second]
+        assert instance.attempt()["id"] == second
