@@ -33,11 +33,13 @@ class Who:
     :param key: names the task instance, in the run's metadata too.
     :param attempt: the number of this try.
     :param cleared_at: the number of the last try before a person cleared the task; 0 if nobody did.
+    :param is_last_try: whether Airflow will not retry the task.
     """
 
     key: str
     attempt: int
     cleared_at: int
+    is_last_try: bool
 
     @classmethod
     def of(cls, context: Context) -> Who:
@@ -56,8 +58,8 @@ class Who:
             digits = hashlib.sha256(key.encode(errors="replace")).hexdigest()[:_DIGITS]
             key = f"{one_line(key, _KEPT)}~{digits}"
         retries = int(getattr(ti.task, "retries", 0) or 0)
-        cleared_at = int(getattr(ti, "max_tries", None) or 0) - retries
-        return cls(key, int(ti.try_number), max(0, cleared_at))
+        attempt, max_tries = int(ti.try_number), int(getattr(ti, "max_tries", None) or 0)
+        return cls(key, attempt, max(0, max_tries - retries), attempt > max_tries)
 
     @property
     def is_first_try(self) -> bool:

@@ -35,9 +35,9 @@ _LOOK = 60.0
 #: The HTTP status of a thread on which another run is active.
 _BUSY = 409
 
-class StartsRun(Protocol):
 
     """The task that starts a run; ``operators.start`` says what its parameters mean."""
+class StartsRun(Protocol):
 
     body: Any
     run_id: str
@@ -136,9 +136,9 @@ class Starter:
     def _known(self, note: Note | None) -> _Known | None:
         """Return the run that was started last; ``None`` if there is none."""
         if note and note.run_id:
-            other = note.conn_id if note.conn_id != self._task.conn_id else ""
-            run = self._look(RunRef(note.run_id, note.thread_id), other)
+            run = self._look_at_own(RunRef(note.run_id, note.thread_id), other)
             told = note.number, note.attempt, note.fingerprint, note.deferred, other
+        other = note.conn_id if note and note.conn_id != self._task.conn_id else ""
             return _Known(run, *told)
         if note and not note.sent:
             return None
@@ -211,6 +211,26 @@ class Starter:
                 return False
             if is_old:
                 log.info("The task was cleared after run %r: another one is started", run.id)
+    def _look_at_own(self, ref: RunRef, conn_id: str) -> Run | None:
+        """Look at the run that was noted. It is the task's to end, if it is killed meanwhile.
+
+        If the look fails, the run is left to the next try, unless this is the last one.
+        """
+        task, is_left = self._task, bool(conn_id)
+        if not is_left:
+            task.run_id, task.thread_id = ref.run_id, ref.thread_id
+        try:
+            run = self._look(ref, conn_id)
+        except RunsError:
+            is_left = is_left or not self._who.is_last_try
+            raise
+        else:
+            is_left = True
+        finally:
+            if is_left:
+                task.run_id, task.thread_id = "", self._wanted_thread
+        return run
+
                 return False
         elif is_old and known.deferred and task.cancel_on_kill:
             # Clearing a task that waits in the triggerer ends it, and the trigger is about to

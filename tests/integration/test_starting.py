@@ -784,3 +784,44 @@ def test_an_answer_to_another_question_is_never_returned(deferrable, monkeypatch
         second = instance.attempt(on_changed_body="cancel")["id"]
         assert server.started_runs() == [first, second]
         assert instance.attempt()["id"] == second
+
+
+def test_a_kill_while_it_looks_at_its_run_cancels_that(server, dialect):
+    """Airflow leaves five seconds, and the look may take longer."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect])
+    first = _die_while_waiting(instance)
+    asked = len(server.requests)
+    server.fault(Fault(delay=1), method="GET", path=first)
+    cancels = []
+
+    def kill(*_):
+        instance.task.on_kill()
+        cancels.append(server.accepted_cancels(first))
+
+    before = signal.signal(signal.SIGUSR1, kill)
+    try:
+        with (
+            once(lambda: len(server.requests) > asked, lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunsError, match=r"was killed .*: a cancel of its run was requested"),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert cancels == [1]
+    assert starts(server) == ([first], 1)
+
+
+@on("langgraph")
+@pytest.mark.parametrize("retries", [1, 2])
+def test_a_run_that_cannot_be_looked_at_is_cancelled_by_the_last_try(server, dialect, retries):
+    """Before, it is left to the next try."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], retries=retries, cancel_timeout=1)
+    first = _die_while_waiting(instance)
+    server.fault(Fault(status=401), method="GET", path=first, times=None)
+    with pytest.raises(RunsAPIError, match="401") as caught:
+        instance.attempt()
+    is_last = retries == 1
+    assert ("a cancel was then requested" in caught.value.message) is is_last
+    assert starts(server) == ([first], int(is_last))
