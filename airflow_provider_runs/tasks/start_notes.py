@@ -83,6 +83,7 @@ class Note:
     :param deferred: whether the task left its worker to wait for the run.
     :param conn_id: the connection by which it was started; empty for the task's.
     :param told: the try that has told that the run is lost; 0 if none has.
+    :param server: where that connection led, as a fingerprint; empty if it is not known.
     """
 
     key: str
@@ -97,6 +98,7 @@ class Note:
     deferred: bool = False
     conn_id: str = ""
     told: int = 0
+    server: str = ""
 
     def now(self, **changes: Any) -> Note:
         """Return the note with some fields changed."""

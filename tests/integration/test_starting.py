@@ -825,3 +825,44 @@ def test_a_run_that_cannot_be_looked_at_is_cancelled_by_the_last_try(server, dia
     is_last = retries == 1
     assert ("a cancel was then requested" in caught.value.message) is is_last
     assert starts(server) == ([first], int(is_last))
+
+
+@on("langgraph", "responses")
+@pytest.mark.parametrize("choice", ["fail", "cancel"])
+def test_a_run_on_a_server_to_which_the_connection_leads_no_more(
+    server, dialect, monkeypatch, choice
+):
+    """It is not there, but that does not mean that it does not go on elsewhere."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], missing_grace=0, on_changed_body=choice)
+    first = _die_while_waiting(instance)
+    with RunServer(dialect=dialect, script=SOON) as other:
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", other.connection(max_retries=1))
+        if choice == "fail":
+            with pytest.raises(AirflowFailException, match=f"another server.*{first}"):
+                instance.attempt()
+            assert other.started_runs() == []
+            instance.clear()  # who clears it has read that
+        assert instance.attempt()["status"] == "completed"
+        assert len(other.started_runs()) == 1
+
+
+@on("assistants", "langgraph")
+@pytest.mark.parametrize("what", ["thread", "connection"])
+def test_a_run_is_searched_for_where_it_was_to_be_started(server, dialect, monkeypatch, what):
+    """Its id was never noted, and the next try names another thread, or another connection."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], thread_id=server.create_thread())
+    first = _die_while_waiting(instance)
+    (name, text), *_ = instance.store.values.items()
+    intent = json.loads(text)
+    instance.store.values[name] = json.dumps({**intent, "run_id": None, "at": intent["at"] - 600})
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", server.connection(max_retries=1))
+    changes = {"conn_id": "other"} if what == "connection" else {}
+    where = {"thread_id": server.create_thread()} if what == "thread" else {}
+    with pytest.raises(AirflowFailException, match="another body, thread or connection") as caught:
+        instance.attempt(**changes, **where)
+    assert caught.value.run_id == first
+    assert first in caught.value.message
+    assert "'runs_default'" in caught.value.message
+    assert starts(server) == ([first], 1)
