@@ -234,13 +234,14 @@ def _search(backend: Backend, start: Start) -> Flow[Found | None]:
     """Search once."""
     if start.number is not None or not backend.has_own_place(start):
         return (yield from _search_one(backend, start))
-    found, number = None, 1
+    # No try starts more than one run, and the record of an older one may be gone.
+    found, number, tries = None, 1, int(start.marks.get(TRY) or 1)
     while True:
         numbered = backend.prepared(replace(start, number=number))
         one = yield from _search_one(backend, numbered)
-        if one is None:
+        if one is None and number >= tries:
             return found
-        found, number = one, number + 1
+        found, number = one or found, number + 1
 
 
 def _search_one(backend: Backend, start: Start) -> Flow[Found | None]:

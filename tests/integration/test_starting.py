@@ -866,3 +866,17 @@ def test_a_run_is_searched_for_where_it_was_to_be_started(server, dialect, monke
     assert first in caught.value.message
     assert "'runs_default'" in caught.value.message
     assert starts(server) == ([first], 1)
+
+
+@on("langgraph")
+def test_a_run_is_found_also_where_the_one_before_it_was_deleted(server, dialect):
+    """Each has a thread of its own, and nothing but the key leads there before Airflow 3.3."""
+    server.next_run(RunScript(queued_for=0, runs_for=0.1, ends="failed"))
+    instance = Instance(None, body=BODIES[dialect])
+    with pytest.raises(RunFailed):
+        instance.attempt()
+    server.next_run(RunScript(queued_for=0, runs_for=5))
+    second = _die_while_waiting(instance)
+    server.delete(starts(server)[0][0])
+    assert instance.attempt()["id"] == second
+    assert len(starts(server)[0]) == 2
