@@ -29,6 +29,7 @@ from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.lists import list_runs
 from airflow_provider_runs.flows.start import find_started, get_output, place, send, start_run
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
@@ -216,7 +217,7 @@ class RunsHook(BaseHook):
         :raises RunNotFound: if the server has no such thread.
         :raises RunsError: if there is no usable answer.
         """
-        for page in calls.list_runs(self.backend(), thread_id):
+        for page in list_runs(self.backend(), thread_id):
             yield from drive(page, self._http())
 
     def wait_for_run(
@@ -381,7 +382,7 @@ class RunsHook(BaseHook):
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
         backend = await self.abackend()
-        for page in calls.list_runs(backend, thread_id):
+        for page in list_runs(backend, thread_id):
             async with shared_client(backend.settings) as http:
                 runs = await adrive(page, http)
             for run in runs:
