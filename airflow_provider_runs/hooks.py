@@ -115,7 +115,9 @@ class RunsHook(BaseHook):
         :param thread_id: the thread to start it on; by default, where the API has threads, one is
             made.
         :param key: names this start: a run that is active or completed and was started with the
-            same key is returned, where the API can be asked for it, and no other one is started.
+            same key before is returned, where the API can be asked for it, and no other one is
+            started. Of starts at the same moment, only those without ``thread_id`` on LangGraph,
+            and those of responses with ``client_ids``, are one.
         :return: the run, often still ``queued``.
         :raises RunsConfigError: if the body cannot start such a run; nothing was sent.
         :raises StartLost: if it is not known whether a run was started.

@@ -17,8 +17,6 @@ from airflow_provider_runs.plain_json import one_line, plain_json
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_runs.backends import Backend
-
 __all__ = ["Note", "Notes", "Who", "fingerprint_of"]
 
 _KEY = "airflow_provider_runs.start"
@@ -158,14 +156,13 @@ class Notes:
         return RunsError(located(words, "", self._conn_id), conn_id=self._conn_id, transient=True)
 
 
-def fingerprint_of(backend: Backend, body: object, thread_id: str | None) -> str:
+def fingerprint_of(conn_id: str, body: object, thread_id: str | None) -> str:
     """Return a fingerprint of what a start asks for, and of whom.
 
-    :param backend: of the connection.
+    :param conn_id: the connection; that its host or key has changed means no other run.
     :param body: the body as its user gives it.
     :param thread_id: the thread as its user gives it.
     """
-    settings = backend.settings
-    asked = {"of": [settings.conn_id, settings.base_url], "thread": thread_id, "body": body}
+    asked = {"conn_id": conn_id, "thread_id": thread_id, "body": body}
     text = json.dumps(asked, sort_keys=True, default=str)
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_DIGITS]

@@ -97,7 +97,7 @@ class Starter:
         self._who = Who.of(context)
         self._notes = Notes(context, task.conn_id)
         self._wanted_thread = task.thread_id
-        self._fingerprint = fingerprint_of(self._backend, task.body, task.thread_id)
+        self._fingerprint = fingerprint_of(task.conn_id, task.body, task.thread_id)
         self._note: Note | None = None
         #: Whether the run was started by this try.
         self.is_new = False
