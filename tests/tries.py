@@ -370,8 +370,8 @@ class Tries:
 
     def _end_process(self) -> None:
         child, self._child = self._child, None  # from now on, nothing that it asks for is done
-        child.kill()
         self.last.deaths += 1
+        child.kill()
         raise _Dead
 
     def _do(self, name: str, *args: Any) -> Any:
