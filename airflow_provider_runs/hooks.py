@@ -34,6 +34,7 @@ from airflow_provider_runs.flows.start import find_started, get_output, place, s
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport.cancel_on_exit import (
+    UNHURRIED_START_TIMEOUT,
     cancel_on_sigterm,
     cancel_started,
     on_sigterm,
@@ -163,7 +164,7 @@ class RunsHook(BaseHook):
             except _NOT_AN_END:
                 raise
             except BaseException:
-                cancel()
+                cancel_started(backend, job, self.log, seconds=UNHURRIED_START_TIMEOUT)
                 raise
 
     def get_run(self, run_id: str, thread_id: str | None = None) -> Run:
@@ -348,7 +349,9 @@ class RunsHook(BaseHook):
             except _NOT_AN_END:
                 raise
             except BaseException:
-                await asyncio.shield(asyncio.to_thread(cancel))
+                limit = UNHURRIED_START_TIMEOUT
+                ending = asyncio.to_thread(cancel_started, backend, job, self.log, seconds=limit)
+                await asyncio.shield(ending)
                 raise
 
     async def aget_run(self, run_id: str, thread_id: str | None = None) -> Run:

@@ -90,7 +90,7 @@ class Start:
                 "'stream' out"
             )
         for name, value in always.items():
-            if body.get(name) not in {None, value}:
+            if body.get(name) not in (None, value):  # it may be a list, which no set takes
                 raise ValueError(
                     f"body has {name!r}: {body[name]!r}, but a run that a task can leave and find "
                     f"again needs {value!r}: leave {name!r} out"

@@ -44,6 +44,8 @@ _SEARCHES, _FIRST_PAUSE, _LONGEST_PAUSE = 2, 1.0, 5.0
 #: How often a refusal that has started nothing, and may pass, is followed by another request, and
 #: after how many seconds.
 _REFUSALS, _REFUSAL_PAUSE = 2, 2.0
+#: What is said of a run that may have been started, and does not show.
+_NOT_FOUND = " It was searched for, and not found."
 #: The HTTP statuses of a thread or an id that another run has, and of a request that took too long.
 _TAKEN, _TIMED_OUT = frozenset({400, 409}), 408
 
@@ -112,6 +114,7 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
     """
     until = until_of(backend, deadline)
     attempt = refusals = 0
+    in_doubt = False
     while True:
         begun = time.time()
         try:
@@ -123,8 +126,10 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
             # Perhaps by the run of this very start, which somebody else has sent, too.
             if found := (yield from _search(backend, start)):
                 return found.run
-            raise failure
+            # After a start whose answer was lost, it is that one's run which has taken the place.
+            raise _lost(failure, start, _NOT_FOUND) if in_doubt else failure
         if may_have_started(failure):
+            in_doubt = True
             found = yield from _find_lost(backend, start, failure, log, begun)
             if found:
                 return found.run
@@ -221,7 +226,7 @@ def _find_lost(
     except RunsError as error:
         raise _lost(failure, start, f" The search for it failed: {error.said}") from None
     if not found and not backend.may_start_again(start):
-        raise _lost(failure, start, " It was searched for, and not found.")
+        raise _lost(failure, start, _NOT_FOUND)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.sdk import BaseOperator
 
 from airflow_provider_runs.airflow_errors import AirflowTaskTimeout
-from airflow_provider_runs.errors import RunFailed, RunsConfigError, RunsError, RunTimeout, located
+from airflow_provider_runs.errors import RunFailed, RunsError, RunTimeout, located
 from airflow_provider_runs.links import LinksToRun, RunLink
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import FINAL, RunStatus
@@ -195,11 +195,12 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
 
         :param context: of the task.
         :param event: the event, see ``tasks.events.RunEvent``.
-        :param run_id: the run.
+        :param run_id: the run; by default the one that ``resume_execution`` has found.
         :param thread_id: its thread.
         :return: as ``execute`` does.
         """
-        self.run_id, self.thread_id = run_id or "", thread_id
+        if run_id:
+            self.run_id, self.thread_id = run_id, thread_id
         return super().execute_complete(context, event)
 
     def resume_execution(
@@ -207,7 +208,8 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
     ) -> Any:
         """Resume after the deferral; if Airflow ended the deferral, that counts as a timeout."""
         if not (next_kwargs or {}).get("run_id"):
-            # Airflow gives only its own reason then. This try's XComs are still there.
+            # Airflow gives only its own reason then, and `dag.test()` only the event. This try's
+            # XComs are still there.
             ti: Any = context["ti"]
 
             def stored(key: str) -> Any:
@@ -345,6 +347,4 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         """Return whether the run may go on although the task has failed with this error."""
         if not self.run_id or self._ended or self._cancel_requested:
             return False
-        if isinstance(error, (RunFailed, RunsConfigError)):
-            return super()._may_be_active(error)
-        return True
+        return super()._may_be_active(error) if isinstance(error, RunFailed) else True

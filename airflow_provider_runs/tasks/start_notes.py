@@ -164,5 +164,7 @@ def fingerprint_of(conn_id: str, body: object, thread_id: str | None) -> str:
     :param thread_id: the thread as its user gives it.
     """
     asked = {"conn_id": conn_id, "thread_id": thread_id, "body": body}
-    text = json.dumps(asked, sort_keys=True, default=str)
+    # Read again, so that all names are text: others cannot be sorted.
+    as_sent = json.loads(json.dumps(asked, default=str, skipkeys=True))
+    text = json.dumps(as_sent, sort_keys=True)
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:_DIGITS]

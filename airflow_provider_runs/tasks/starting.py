@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 #: Seconds for a look at a run that an earlier try has started.
 _LOOK = 60.0
 
+#: The HTTP status of a thread on which another run is active.
+_BUSY = 409
 
 class StartsRun(Protocol):
     """The task that starts a run; ``operators.start`` says what its parameters mean."""
@@ -315,9 +317,11 @@ class Starter:
             if self._backend.finds(start) or task.on_lost_start != "fail":
                 raise
             raise self._for_good(error, self._note) from None
-        except RunsError as error:
-            if not task.run_id and not may_have_started(error):
-                self._forget(self._note)
+        except BaseException as error:
+            if task.run_id:  # it was killed, or its time was over: a later try must know the run
+                self._try_to_write(self._note.now(run_id=task.run_id, thread_id=task.thread_id))
+            elif isinstance(error, RunsError) and self._has_started_nothing(error, start):
+                self._try_to_write(self._note.now(sent=False))
             raise
         self.is_new = True
         log.info("Started run %r: %s", run.id, run.status.shown)
@@ -326,12 +330,18 @@ class Starter:
         task.take(run, self._context)
         return run
 
-    def _forget(self, note: Note) -> None:
-        """Note that nothing was started, for a retry not to search; an error is only logged."""
+    def _has_started_nothing(self, error: RunsError, start: Start) -> bool:
+        """Return whether it is certain that there is no run, so that a retry need not search."""
+        # A thread of the run's own that is busy is so with this run, which the list does not show.
+        is_busy = error.status_code == _BUSY and self._backend.has_own_place(start)
+        return not may_have_started(error) and not is_busy
+
+    def _try_to_write(self, note: Note) -> None:
+        """Store a note while the task fails; an error is only logged."""
         try:
-            self._notes.write(note.now(sent=False))
+            self._notes.write(note)
         except RunsError as error:
-            log.warning("A retry will search for a run that was not started. %s", error.message)
+            log.warning("A retry will have to search for the run. %s", error.message)
 
     def _lost_for_good(self, note: Note | None) -> LostForGood:
         words = (

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CANCEL_TIMEOUT",
     "START_TIMEOUT",
+    "UNHURRIED_START_TIMEOUT",
     "cancel_before_exit",
     "cancel_on_sigterm",
     "cancel_started",
@@ -42,8 +43,9 @@ __all__ = [
 #: Seconds for the cancel, and as many again to fetch the run after a refusal. Airflow sends SIGKILL
 #: five seconds after SIGTERM (that number is built into its Task SDK).
 CANCEL_TIMEOUT = 2.0
-#: Seconds to wait before that for the answer to a start that is under way.
-START_TIMEOUT = 2.0
+#: Seconds to wait before that for the answer to a start that is under way; and where only an
+#: exception ends the work, so that nobody is about to kill the process.
+START_TIMEOUT, UNHURRIED_START_TIMEOUT = 2.0, 60.0
 
 
 def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> None:
@@ -90,7 +92,12 @@ def start_job(backend: Backend, flow: Flow[Run]) -> Job[Run]:
 
 
 def cancel_started(
-    backend: Backend, job: Job[Run], log: Log, action: str | None = None
+    backend: Backend,
+    job: Job[Run],
+    log: Log,
+    action: str | None = None,
+    *,
+    seconds: float = START_TIMEOUT,
 ) -> Run | None:
     """Cancel the run that a job starts, as ``cancel_before_exit`` does, once its id is known.
 
@@ -98,12 +105,13 @@ def cancel_started(
     :param job: starts the run.
     :param log: gets one line.
     :param action: how to cancel, where the API has several ways; by default the connection's.
+    :param seconds: how long to wait for the answer to the start, in seconds.
     :return: the run as it was started; ``None`` if there is none, or it is not known yet.
     """
     if not job.has_begun:
         return None
     try:
-        run = job.wait(START_TIMEOUT)
+        run = job.wait(seconds)
     except TimeoutError:
         log.warning("The start has no answer yet: a run may have been started. Look for it")
         return None

@@ -27,10 +27,11 @@ from airflow_provider_runs.errors import (
     StartLost,
 )
 from airflow_provider_runs.hooks import RunsHook
+from airflow_provider_runs.tasks.events import RunEvent
 from airflow_provider_runs.testing import Fault, Responses, RunScript, RunServer
 from tests.integration.conftest import run_trigger
 from tests.integration.starting import KEY, Instance, Store
-from tests.moments import once
+from tests.moments import auntil, once
 
 INF = float("inf")
 BODIES = {
@@ -659,3 +660,106 @@ def test_a_trigger_that_failed_cancels(server, dialect):
     with pytest.raises(RunsError, match=r"The trigger failed: boom\..*; it was then cancelled"):
         task.resume_execution("__fail__", {"error": "boom"}, instance.context)
     assert starts(server)[1] == 1
+
+
+def test_it_resumes_in_dag_test_where_airflow_hands_on_nothing_but_the_event(dialect, server):
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred) as caught:
+        instance.new_task().execute(instance.context)
+    event = run_trigger(caught.value)
+    task = instance.new_task()
+    result = task.resume_execution("execute_complete", {"event": event}, instance.context)
+    assert [result["id"]] == starts(server)[0]
+    assert text_of(dialect, result["output"]) == "42"
+
+
+def test_a_triggerer_that_cannot_read_the_connection_does_not_save_the_run(server, dialect):
+    """The worker can, and what a task has started it also stops."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], deferrable=True)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred) as caught:
+        instance.new_task().execute(instance.context)
+    error = RunsConfigError("No. (connection 'runs_default')", conn_id="runs_default")
+    event = RunEvent.of(error).to_json()
+    with pytest.raises(RunsConfigError, match="it was then cancelled and ended 'cancelled'"):
+        instance.resume(caught.value, event)
+    assert starts(server)[1] == 1
+
+
+@on("responses", "langgraph")
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_the_hooks_guard_awaits_the_answer_to_a_slow_start(server, dialect, asynchronous):
+    """Nobody is about to kill the process, so the run need not be lost."""
+    server.next_run(LONG)
+    fault = Fault(delay=3, after_effect=True)
+    server.fault(fault, method="POST", path=_start_path(dialect))
+
+    async def ask():
+        async with RunsHook().arun(BODIES[dialect]):
+            raise AssertionError
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("timed out")
+
+    if asynchronous:
+
+        async def cancelled():
+            task = asyncio.create_task(ask())
+            await auntil(lambda: _is_starting(server, dialect))
+            task.cancel()
+            await task
+
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(cancelled())
+    else:
+        before = signal.signal(signal.SIGUSR1, interrupt)
+        try:
+            with (
+                once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+                pytest.raises(AirflowTaskTimeout),
+                RunsHook().run(BODIES[dialect]),
+            ):
+                raise AssertionError
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert server.accepted_cancels() == 1
+
+
+@on("langgraph")
+def test_a_thread_of_its_own_that_is_busy_is_so_with_its_run(server, dialect):
+    """The list of the thread's runs is that of a replica that lags."""
+    server.next_run(RunScript(queued_for=0, runs_for=1))
+    first = _die_while_waiting(Instance(Store(), body=BODIES[dialect]))
+    server.fault(Fault(body=b"[]"), method="GET", path="/runs")
+    instance = Instance(Store(), body=BODIES[dialect])
+    with pytest.raises(RunsAPIError, match="already running"):
+        instance.attempt()
+    server.end(first)
+    assert instance.attempt()["id"] == first
+    assert starts(server) == ([first], 0)
+
+
+@on("responses")
+def test_the_id_of_a_run_is_noted_also_if_its_start_is_interrupted(server, instance, dialect):
+    """The run is known, and was cancelled: nothing is lost, and the retry starts another one."""
+    server.next_run(LONG)
+    fault = Fault(delay=0.5, after_effect=True)
+    server.fault(fault, method="POST", path=_start_path(dialect))
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("timed out")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with (
+            once(lambda: _is_starting(server, dialect), lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(AirflowTaskTimeout),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert instance.attempt()["status"] == "completed"
+    runs, cancels = starts(server)
+    assert (len(runs), cancels, server.status(runs[0])) == (2, 1, "cancelled")

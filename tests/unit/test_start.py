@@ -255,6 +255,19 @@ def test_or_with_another_run(player, graph, own, answer):
     assert player.sent.count("POST") == 1
 
 
+def test_after_a_lost_answer_a_place_that_is_taken_is_in_doubt(player, graph, own, answer):
+    """A retry must search, too: the run is there, and the list does not show it yet."""
+
+    def reply():
+        if player.sent[-1] == "GET":
+            return answer(200, [])
+        return lost() if player.sent.count("POST") == 1 else answer(409, {"detail": "Busy."})
+
+    with pytest.raises(StartLost, match="409"):
+        player.run(send(graph, own, log), reply)
+    assert player.sent.count("POST") == 2
+
+
 # -- searching -------------------------------------------------------------------------------------
 
 

@@ -123,3 +123,9 @@ def test_a_fingerprint_tells_what_is_asked_for():
         fingerprint_of("d", {"a": 1, "b": 2}, "t"),
     }
     assert len({*others, same[0]}) == 4
+
+
+def test_a_fingerprint_may_have_names_that_are_no_text():
+    """A DAG's author may write them; what cannot be sent at all is refused before the start."""
+    assert fingerprint_of("c", {1: 2, "a": 3}, None) == fingerprint_of("c", {"a": 3, "1": 2}, None)
+    assert fingerprint_of("c", {(1, 2): 3}, None)

@@ -194,3 +194,9 @@ def test_it_can_be_prepared_again_with_another_number(name):
     second = backend.prepared(replace(first, number=2))
     assert second.sent["metadata"]["airflow_start"] == "2"
     assert first.sent["metadata"]["airflow_start"] == "1"
+
+
+@pytest.mark.parametrize("value", [[], {}, ["x"]])
+def test_a_field_of_any_type_is_refused_with_our_words(value):
+    with pytest.raises(RunsConfigError, match="needs True: leave 'store' out"):
+        prepared("runs_responses", body={"store": value})
