@@ -187,6 +187,10 @@ class Starter:
             self._end(run, "reattach is off")
             return False
         is_old = known.attempt is not None and known.attempt <= self._who.cleared_at
+        if run.status is RunStatus.CANCELLING:
+            # Clearing a task that waits in a worker has its run cancelled, too, and looks like a
+            # retry. How the run ends says what it is worth.
+            run = self._end(run, "it is being cancelled")
         if run.is_final:
             if run.status.value not in {"completed", *task.expected_statuses}:
                 log.info("Run %r has ended %s: another one is started", run.id, run.status.shown)
@@ -234,16 +238,17 @@ class Starter:
         self._notes.write(self._note)
         return run
 
-    def _end(self, run: Run, why: str) -> None:
+    def _end(self, run: Run, why: str) -> Run:
         """Cancel a run, and wait until it has ended.
 
+        :return: the run as it has ended.
         :raises RunsError: if that cannot be confirmed: then no other one is started.
         """
         if run.is_final:
-            return
-        log.info("Run %r is cancelled, and another one is started: %s", run.id, why)
+            return run
+        log.info("Run %r must end before another one is started: %s", run.id, why)
         now, task = time.time(), self._task
-        self._hook.follow(
+        return self._hook.follow(
             Wait(
                 RunRef(run.id, run.thread_id),
                 started_at=now,
