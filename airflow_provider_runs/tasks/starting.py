@@ -36,6 +36,7 @@ _LOOK = 60.0
 #: The HTTP status of a thread on which another run is active.
 _BUSY = 409
 
+
 class StartsRun(Protocol):
     """The task that starts a run; ``operators.start`` says what its parameters mean."""
 
@@ -119,7 +120,9 @@ class Starter:
         number = note.number if note else 1
         if known:
             run = known.run
-            if run and run.status is RunStatus.CANCELLING:  # by whatever has ended an earlier try
+            if run and run.status is RunStatus.CANCELLING:
+                # Clearing a task that waits in a worker has its run cancelled, too, and looks like
+                # a retry. How the run ends says what it is worth.
                 run = self._end(known, run, "it is being cancelled")
             if run and self._may_reattach(known, run):
                 return self._reattach(known, run)
