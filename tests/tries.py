@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import time_machine
 
 from airflow_provider_runs.airflow_errors import AirflowFailException, TaskDeferred
+from airflow_provider_runs.testing.errors import ApiError
 from tests.integration.conftest import NoSupervisor, drain
 from tests.integration.starting import Instance, Store
 from tests.moments import HOST, PATIENCE
@@ -396,10 +397,7 @@ class Tries:
         """Forward a request of the process to the server, and return its answer."""
         looked_at = _RUN.search(path.partition("?")[0])
         if method == "GET" and looked_at:
-            run_id = looked_at[1]
-            self._seen[run_id] = self._seen.get(run_id, 0) + 1
-            if self._seen[run_id] == self._looks:
-                self._server.end(run_id)
+            self._look_at(looked_at[1])
         server = http.client.HTTPConnection(HOST, self._server.port, timeout=PATIENCE)
         try:
             server.request(method, path, body, headers)
@@ -409,6 +407,13 @@ class Tries:
             return None  # it has hung up
         finally:
             server.close()
+
+    def _look_at(self, run_id: str) -> None:
+        with suppress(ApiError):  # it does not exist, or not yet
+            self._server.status(run_id)
+            self._seen[run_id] = self._seen.get(run_id, 0) + 1
+            if self._seen[run_id] == self._looks:
+                self._server.end(run_id)
 
 
 class _Relay(ThreadingHTTPServer):
