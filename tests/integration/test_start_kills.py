@@ -63,11 +63,10 @@ FOUNDRY = Case("foundry", needs_store=True)
 LANGGRAPH = Case("langgraph")
 ON_GIVEN_THREAD = [Case(name, has_thread=True) for name in ("assistants", "foundry", "langgraph")]
 RESPONSES = Case("responses", needs_store=True)
-#: Responses whose ids the clients choose, as soon as the run server has such.
+#: Responses whose ids the clients choose.
 WITH_CLIENT_IDS = [
     Case("responses", extra={"client_ids": where})
     for where in ("request_id", "x-agent-response-id")
-    if hasattr(Responses, "client_ids")
 ]
 SEARCHABLE = [ASSISTANTS, FOUNDRY, LANGGRAPH, *ON_GIVEN_THREAD, *WITH_CLIENT_IDS]
 WITHOUT_STORE = [case for case in SEARCHABLE if not case.needs_store]
