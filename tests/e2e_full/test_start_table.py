@@ -33,6 +33,8 @@ TABLE = {
     "late": ("success", (("completed", 0),)),
     "langgraph": ("success", (("completed", 0),)),
     "slow": ("failed", (("cancelled", 1),)),
+    "timeout_during_start": ("failed", (("cancelled", 1),)),
+    "killed_later": ("success", (("completed", 0),)),
     "failed": ("failed", (("cancelled", 1),)),
     "cleared": ("success", (("cancelled", 1), ("completed", 0))),
     "cleared_later": ("success", (("completed", 0), ("completed", 0))),
@@ -54,11 +56,16 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 
 @contextmanager
 def spoiled_server(
-    airflow: LocalAirflow, conn_id: str, fault: Fault, dialect: str = "assistants"
+    airflow: LocalAirflow,
+    conn_id: str,
+    fault: Fault,
+    *,
+    dialect: str = "assistants",
+    times: int | None = len(MODES),
 ) -> Iterator[RunServer]:
-    """Serve a connection; the first start in each mode meets a fault."""
+    """Serve a connection; the first start in each mode meets a fault, or so many do."""
     with RunServer(dialect=dialect) as server:
-        server.fault(fault, method="POST", path=re.compile(r"/runs$"), times=len(MODES))
+        server.fault(fault, method="POST", path=re.compile(r"/runs$"), times=times)
         fields = json.loads(server.connection())
         fields["extra"] = json.dumps(fields["extra"])
         airflow.create_connection(conn_id, fields.pop("conn_type"), **fields)
@@ -79,13 +86,13 @@ def late(airflow: LocalAirflow) -> Iterator[RunServer]:
 
 @pytest.fixture(scope="module")
 def langgraph(airflow: LocalAirflow) -> Iterator[RunServer]:
-    with spoiled_server(airflow, "runs_agents", HELD, "langgraph") as server:
+    with spoiled_server(airflow, "runs_agents", HELD, dialect="langgraph") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def slow(airflow: LocalAirflow) -> Iterator[RunServer]:
-    with spoiled_server(airflow, "runs_slow", SLOW) as server:
+    with spoiled_server(airflow, "runs_slow", SLOW, times=None) as server:
         yield server
 
 
@@ -105,6 +112,7 @@ def rows(begin_start: BeginStart) -> Cases:
             for row in dags
             for mode in MODES
         },
+        "killed_later_poke": begin_start("start_retried_poke"),
         "mapped": begin_start("start_mapped"),
     }
 
@@ -122,6 +130,9 @@ def ended(rows: Cases) -> Cases:
         case.airflow.clear_task(case.dag_id, case.dag_run, "wait")
         case = rows[f"retried_{mode}"]
         case.server.end(case.run_id, "failed")
+    killed = rows["killed_later_poke"]
+    until_waiting(killed, "poke")
+    killed.kill_process()
     for mode in MODES:
         case = rows[f"cleared_later_{mode}"]
         assert case.until_over() == "success", case.log()
@@ -131,9 +142,12 @@ def ended(rows: Cases) -> Cases:
 
 @pytest.fixture(scope="module")
 def slow_starts(begin_start: BeginStart, slow: RunServer) -> Cases:
-    """Mark each task failed as soon as the server has started its run."""
-    cases = {mode: begin_start(f"start_slow_{mode}", slow) for mode in MODES}
-    for case in cases.values():
+    """End each task before the server has answered its start, or leave that to its timeout."""
+    rows = ("timeout_during_start", "slow")
+    cases = {
+        f"{row}_{mode}": begin_start(f"start_{row}_{mode}", slow) for row in rows for mode in MODES
+    }
+    for case in (cases[f"slow_{mode}"] for mode in MODES):
         case.until_started()
         assert case.starts()[0].status is None
         case.airflow.set_task_state(case.dag_id, case.dag_run, "wait", "failed")
@@ -203,12 +217,34 @@ def test_a_worker_killed_during_the_start_leaves_a_run_that_the_retry_finds(
     assert case.was_deferred(try_number=2) == (mode == "deferred")
 
 
+def test_a_worker_killed_later_leaves_a_run_that_the_retry_goes_on_with(ended: Cases) -> None:
+    case = ended["killed_later_poke"]
+    case.until(lambda: case.task()["try_number"] == 2, "another try")
+    until_waiting(case, "poke")
+
+    case.server.end(case.run_id)
+
+    assert case.until_over() == "success", case.log(try_number=2)
+    assert_total(case, "killed_later")
+    assert case.task()["try_number"] == 2
+
+
 @both_modes
 def test_a_task_marked_failed_during_the_start_cancels(slow_starts: Cases, mode: str) -> None:
-    case = slow_starts[mode]
+    case = slow_starts[f"slow_{mode}"]
 
     assert case.until_over() == "failed", case.log()
     assert_total(case, "slow")
+
+
+@both_modes
+def test_a_timeout_during_the_start_cancels(slow_starts: Cases, mode: str) -> None:
+    """The ``execution_timeout`` interrupts the task, which awaits the answer nevertheless."""
+    case = slow_starts[f"timeout_during_start_{mode}"]
+
+    assert case.until_over() == "failed", case.log()
+    assert_total(case, "timeout_during_start")
+    assert "it was then cancelled and ended 'cancelled'" in case.log()
 
 
 @both_modes
@@ -299,7 +335,6 @@ def test_the_run_and_its_ids_are_in_xcoms(rows: Cases, mode: str) -> None:
 def test_nothing_is_started_or_cancelled_afterwards(
     ended: Cases, killed: Cases, slow_starts: Cases
 ) -> None:
-    for name, case in {**ended, **killed}.items():
+    for name, case in {**ended, **killed, **slow_starts}.items():
         if name != "mapped":
             assert case.total() == TABLE[name.rpartition("_")[0]], name
-    assert {case.total() for case in slow_starts.values()} == {TABLE["slow"]}

@@ -60,6 +60,11 @@ for name, mode in MODES.items():
     with DAG(f"start_slow_{name}", schedule=None):
         StartRunOperator(**start(conn_id="runs_slow"), **mode)
 
+    with DAG(f"start_timeout_during_start_{name}", schedule=None):
+        # It is over before the server has answered.
+        limit = timedelta(seconds=3)
+        StartRunOperator(**start(conn_id="runs_slow"), **mode, execution_timeout=limit)
+
     with DAG(f"start_timeout_{name}", schedule=None):
         StartRunOperator(**start(timeout=LIMIT), **mode)
 
