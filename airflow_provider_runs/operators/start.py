@@ -296,7 +296,8 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
     def _check_alive(self) -> None:
         if not self._killed:
             return
-        done = "a cancel of its run was requested" if self.run_id else "no run was started"
+        has_cancelled = self.run_id or self._cancel_requested  # perhaps the run of an earlier try
+        done = "a cancel of its run was requested" if has_cancelled else "no run was started"
         words = f"The task was killed before it could wait for its run: {done}."
         raise RunsError(located(words, "", self.conn_id), conn_id=self.conn_id)
 

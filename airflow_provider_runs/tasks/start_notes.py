@@ -31,11 +31,13 @@ class Who:
     :param key: names the task instance, in the run's metadata too.
     :param attempt: the number of this try.
     :param cleared_at: the number of the last try before a person cleared the task; 0 if nobody did.
+    :param is_last_try: whether Airflow will not retry the task.
     """
 
     key: str
     attempt: int
     cleared_at: int
+    is_last_try: bool
 
     @classmethod
     def of(cls, context: Context) -> Who:
@@ -54,8 +56,8 @@ class Who:
             digits = hashlib.sha256(key.encode(errors="replace")).hexdigest()[:_DIGITS]
             key = f"{one_line(key, _KEPT)}~{digits}"
         retries = int(getattr(ti.task, "retries", 0) or 0)
-        cleared_at = int(getattr(ti, "max_tries", None) or 0) - retries
-        return cls(key, int(ti.try_number), max(0, cleared_at))
+        attempt, max_tries = int(ti.try_number), int(getattr(ti, "max_tries", None) or 0)
+        return cls(key, attempt, max(0, max_tries - retries), attempt > max_tries)
 
     @property
     def is_first_try(self) -> bool:
@@ -79,6 +81,7 @@ class Note:
     :param deferred: whether the task left its worker to wait for the run.
     :param conn_id: the connection by which it was started; empty for the task's.
     :param told: the try that has told that the run is lost; 0 if none has.
+    :param server: where that connection led, as a fingerprint; empty if it is not known.
     """
 
     key: str
@@ -93,6 +96,7 @@ class Note:
     deferred: bool = False
     conn_id: str = ""
     told: int = 0
+    server: str = ""
 
     def now(self, **changes: Any) -> Note:
         """Return the note with some fields changed."""
@@ -156,14 +160,11 @@ class Notes:
         return RunsError(located(words, "", self._conn_id), conn_id=self._conn_id, transient=True)
 
 
-def fingerprint_of(conn_id: str, body: object, thread_id: str | None) -> str:
-    """Return a fingerprint of what a start asks for, and of whom.
+def fingerprint_of(*asked: object) -> str:
+    """Return a fingerprint of what a start asks for.
 
-    :param conn_id: the connection; that its host or key has changed means no other run.
-    :param body: the body as its user gives it.
-    :param thread_id: the thread as its user gives it.
+    :param asked: JSON values; what is none is taken as its text.
     """
-    asked = {"conn_id": conn_id, "thread_id": thread_id, "body": body}
     # Read again, so that all names are text: others cannot be sorted.
     as_sent = json.loads(json.dumps(asked, default=str, skipkeys=True))
     text = json.dumps(as_sent, sort_keys=True)

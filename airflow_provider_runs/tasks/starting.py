@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from airflow_provider_runs.backends.starts import FINGERPRINT, TRY, Start
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds for a look at a run that an earlier try has started.
 _LOOK = 60.0
-
 #: The HTTP status of a thread on which another run is active.
 _BUSY = 409
 
@@ -100,7 +100,9 @@ class Starter:
         self._who = Who.of(context)
         self._notes = Notes(context, task.conn_id)
         self._wanted_thread = task.thread_id
-        self._fingerprint = fingerprint_of(task.conn_id, task.body, task.thread_id)
+        # That the connection's host or key has changed means no other run.
+        self._fingerprint = fingerprint_of(task.conn_id, task.thread_id, task.body)
+        self._server = fingerprint_of(self._backend.settings.base_url)
         self._note: Note | None = None
         #: Whether the run was started by this try.
         self.is_new = False
@@ -117,6 +119,8 @@ class Starter:
         self._backend.prepared(self._start(1))
         self._note = note = self._notes.read(self._who.key)
         known = self._known(note)
+        if note and note.sent and not (known and known.run):
+            self._check_server(note)
         number = note.number if note else 1
         if known:
             run = known.run
@@ -138,26 +142,34 @@ class Starter:
 
     def _known(self, note: Note | None) -> _Known | None:
         """Return the run that was started last; ``None`` if there is none."""
+        other = note.conn_id if note and note.conn_id != self._task.conn_id else ""
         if note and note.run_id:
-            other = note.conn_id if note.conn_id != self._task.conn_id else ""
-            run = self._look(RunRef(note.run_id, note.thread_id), other)
+            run = self._look_at_own(RunRef(note.run_id, note.thread_id), other)
             told = note.number, note.attempt, note.fingerprint, note.deferred, other
             return _Known(run, *told)
         if note and not note.sent:
             return None
         if note:
-            start = self._start(note.number, note)
-            return self._search(self._backend.prepared(start), note.at, note)
+            # Where it was to be started, which may be another thread than this try's.
+            start = replace(
+                self._start(note.number), thread_id=note.thread_id, on_own_thread=note.own_thread
+            )
+            return self._search(start, note.at, other, note)
         if self._who.is_first_try:
             return None
-        start = self._backend.prepared(self._start(None))
-        if self._notes.last and not self._backend.finds(start):
+        start = self._start(None)
+        if self._notes.last and not self._backend.finds(self._backend.prepared(start)):
             return None  # nothing was noted, so nothing was started
         return self._search(start, 0.0)
 
-    def _search(self, start: Start, since: float, note: Note | None = None) -> _Known | None:
+    def _search(
+        self, start: Start, since: float, conn_id: str = "", note: Note | None = None
+    ) -> _Known | None:
         """Search for a run of which only the intent is known, or not even that."""
-        if not self._backend.finds(start):
+        hook = self._hook_of(conn_id)
+        backend = hook.backend()
+        start = backend.prepared(start)
+        if not backend.finds(start):
             was_cleared = bool(note and 0 < note.told <= self._who.cleared_at)
             if self._task.on_lost_start == "fail" and self._task.reattach and not was_cleared:
                 raise self._lost_for_good(note)
@@ -169,15 +181,58 @@ class Starter:
                 else "on_lost_start, or reattach, says so",
             )
             return None
-        found = self._hook.find_started(start, since=since)
+        found = hook.find_started(start, since=since)
         if found is None:
             return None
-        run = self._look(RunRef(found.run.id, found.run.thread_id), "") or found.run
-        return _Known(run, found.number, found.attempt, found.fingerprint)
+        run = self._look(RunRef(found.run.id, found.run.thread_id), conn_id) or found.run
+        return _Known(run, found.number, found.attempt, found.fingerprint, conn_id=conn_id)
+
+    def _check_server(self, note: Note) -> None:
+        """Check that a run which is not there was started on the server that was asked for it.
+
+        :raises BodyChangedError: if it was another one, where the run may go on.
+        """
+        task = self._task
+        moved = note.conn_id == task.conn_id and note.server not in {"", self._server}
+        if not moved or note.attempt <= self._who.cleared_at or not task.reattach:
+            return
+        if task.on_changed_body == "fail":
+            words = (
+                "An earlier try has started a run on another server, to which this connection no "
+                "longer leads: it may go on there. End it, and clear the task to start another one."
+            )
+            ref = RunRef(note.run_id, note.thread_id) if note.run_id else ""
+            raise BodyChangedError(
+                located(words, ref, task.conn_id),
+                conn_id=task.conn_id,
+                run_id=note.run_id,
+                thread_id=note.thread_id,
+            )
+        log.warning("The run of an earlier try is on another server, and may go on there")
 
     def _hook_of(self, conn_id: str) -> RunsHook:
         """Return the hook of another connection, or the task's own."""
         return type(self._hook)(conn_id) if conn_id else self._hook
+
+    def _look_at_own(self, ref: RunRef, conn_id: str) -> Run | None:
+        """Look at the run that was noted. It is the task's to end, if it is killed meanwhile.
+
+        If the look fails, the run is left to the next try, unless this is the last one.
+        """
+        task, is_left = self._task, bool(conn_id)
+        if not is_left:
+            task.run_id, task.thread_id = ref.run_id, ref.thread_id
+        try:
+            run = self._look(ref, conn_id)
+        except RunsError:
+            is_left = is_left or not self._who.is_last_try
+            raise
+        else:
+            is_left = True
+        finally:
+            if is_left:
+                task.run_id, task.thread_id = "", self._wanted_thread
+        return run
 
     def _look(self, ref: RunRef, conn_id: str) -> Run | None:
         """Return a run as it is now; ``None`` if it is proven that the server does not have it."""
@@ -232,17 +287,23 @@ class Starter:
 
         :raises RunsError: if its end cannot be confirmed.
         """
-        if not known.conn_id:
-            self._task.take(run, self._context)
-        elif self._task.on_timeout == "cancel":
-            self._end(known, run, "it was started by another connection")
-        return about(
-            self._task,
-            BodyChangedError,
+        task = self._task
+        words = (
             "An earlier try has started a run with another body, thread or connection. Set "
             "on_changed_body='cancel' to cancel it and start another one, and keep what changes "
-            "with each try out of the body.",
-            run,
+            "with each try out of the body."
+        )
+        if not known.conn_id:
+            task.take(run, self._context)
+            return about(task, BodyChangedError, words, run)
+        if task.on_timeout == "cancel":
+            self._end(known, run, "it was started by another connection")
+        return BodyChangedError(
+            located(words, RunRef(run.id, run.thread_id), known.conn_id),
+            conn_id=known.conn_id,
+            run_id=run.id,
+            thread_id=run.thread_id,
+            run=run.to_json(),
         )
 
     def _reattach(self, known: _Known, run: Run) -> Run:
@@ -262,6 +323,7 @@ class Starter:
             self._wanted_thread is None,
             run.id,
             conn_id=task.conn_id,
+            server=self._server,
         )
         self._notes.write(self._note)
         return run
@@ -294,7 +356,8 @@ class Starter:
     def _start(self, number: int | None, note: Note | None = None) -> Start:
         """Return the start, on the thread of a note if that was made for it."""
         thread_id, is_own = self._wanted_thread, False
-        if note and note.own_thread and note.number == number and thread_id is None:
+        is_of_note = note and note.own_thread and note.number == number and thread_id is None
+        if note and is_of_note and note.conn_id == self._task.conn_id:
             thread_id, is_own = note.thread_id, True
         marks = {TRY: str(self._who.attempt), FINGERPRINT: self._fingerprint}
         return Start(self._task.body, thread_id, self._who.key, number, marks, is_own)
@@ -312,6 +375,7 @@ class Starter:
             start.thread_id,
             start.on_own_thread,
             conn_id=task.conn_id,
+            server=self._server,
         )
         self._notes.write(self._note)
         try:
@@ -326,12 +390,27 @@ class Starter:
             elif isinstance(error, RunsError) and self._has_started_nothing(error, start):
                 self._try_to_write(self._note.now(sent=False))
             raise
+        if (asked := _fingerprint_of(run)) not in {"", self._fingerprint}:
+            return self._make_way(_Known(run, number, None, asked), run)
         self.is_new = True
         log.info("Started run %r: %s", run.id, run.status.shown)
         self._note = self._note.now(run_id=run.id, thread_id=run.thread_id)
         self._notes.write(self._note)
         task.take(run, self._context)
         return run
+
+    def _make_way(self, known: _Known, run: Run) -> Run:
+        """Start a run where another one of the key has the thread or the id that was meant for it.
+
+        It is one that nobody has noted, such as that of a DAG run which was deleted since.
+
+        :raises RunsError: if that one is active, and may not be ended.
+        """
+        self._task.run_id, self._task.thread_id = "", self._wanted_thread
+        if not run.is_final:
+            self._may_reattach(known, run)
+        log.info("Run %r of another body has this one's place: another one is started", run.id)
+        return self._start_anew(known.number + 1)
 
     def _has_started_nothing(self, error: RunsError, start: Start) -> bool:
         """Return whether it is certain that there is no run, so that a retry need not search."""
@@ -362,3 +441,9 @@ class Starter:
             self._notes.write(note.now(told=self._who.attempt))
             words = f"Clear the task to start another one. {words}"
         return LostForGood(**error.adding(words).fields())
+
+
+def _fingerprint_of(run: Run) -> str:
+    """Return what was asked for when a run was started; empty if it does not say."""
+    marks = run.metadata if isinstance(run.metadata, dict) else {}
+    return str(marks.get(FINGERPRINT) or "")

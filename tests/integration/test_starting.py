@@ -763,3 +763,106 @@ def test_the_id_of_a_run_is_noted_also_if_its_start_is_interrupted(server, insta
     assert instance.attempt()["status"] == "completed"
     runs, cancels = starts(server)
     assert (len(runs), cancels, server.status(runs[0])) == (2, 1, "cancelled")
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_an_answer_to_another_question_is_never_returned(deferrable, monkeypatch, is_active):
+    """Its run has the id that was meant for this one: the DAG run was deleted, and begins anew."""
+    with RunServer(dialect=Responses(client_ids="request_id"), script=SOON) as server:
+        connection = server.connection(client_ids="request_id")
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", connection)
+        server.next_run(LONG if is_active else SOON)
+        first = _die_while_waiting(Instance(Store(), body=BODIES["responses"]))
+        if not is_active:
+            server.end(first)
+        other = {"model": "gpt-4o", "input": "Quite another question"}
+        instance = Instance(Store(), body=other, deferrable=deferrable)
+        if is_active:
+            with pytest.raises(AirflowFailException, match="another body"):
+                instance.attempt(on_timeout="fail")
+            assert server.status(first) == "in_progress"
+        second = instance.attempt(on_changed_body="cancel")["id"]
+        assert server.started_runs() == [first, second]
+        assert instance.attempt()["id"] == second
+
+
+def test_a_kill_while_it_looks_at_its_run_cancels_that(server, dialect):
+    """Airflow leaves five seconds, and the look may take longer."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect])
+    first = _die_while_waiting(instance)
+    asked = len(server.requests)
+    server.fault(Fault(delay=1), method="GET", path=first)
+    cancels = []
+
+    def kill(*_):
+        instance.task.on_kill()
+        cancels.append(server.accepted_cancels(first))
+
+    before = signal.signal(signal.SIGUSR1, kill)
+    try:
+        with (
+            once(lambda: len(server.requests) > asked, lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunsError, match=r"was killed .*: a cancel of its run was requested"),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert cancels == [1]
+    assert starts(server) == ([first], 1)
+
+
+@on("langgraph")
+@pytest.mark.parametrize("retries", [1, 2])
+def test_a_run_that_cannot_be_looked_at_is_cancelled_by_the_last_try(server, dialect, retries):
+    """Before, it is left to the next try."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], retries=retries, cancel_timeout=1)
+    first = _die_while_waiting(instance)
+    server.fault(Fault(status=401), method="GET", path=first, times=None)
+    with pytest.raises(RunsAPIError, match="401") as caught:
+        instance.attempt()
+    is_last = retries == 1
+    assert ("a cancel was then requested" in caught.value.message) is is_last
+    assert starts(server) == ([first], int(is_last))
+
+
+@on("langgraph", "responses")
+@pytest.mark.parametrize("choice", ["fail", "cancel"])
+def test_a_run_on_a_server_to_which_the_connection_leads_no_more(
+    server, dialect, monkeypatch, choice
+):
+    """It is not there, but that does not mean that it does not go on elsewhere."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], missing_grace=0, on_changed_body=choice)
+    first = _die_while_waiting(instance)
+    with RunServer(dialect=dialect, script=SOON) as other:
+        monkeypatch.setenv("AIRFLOW_CONN_RUNS_DEFAULT", other.connection(max_retries=1))
+        if choice == "fail":
+            with pytest.raises(AirflowFailException, match=f"another server.*{first}"):
+                instance.attempt()
+            assert other.started_runs() == []
+            instance.clear()  # who clears it has read that
+        assert instance.attempt()["status"] == "completed"
+        assert len(other.started_runs()) == 1
+
+
+@on("assistants", "langgraph")
+@pytest.mark.parametrize("what", ["thread", "connection"])
+def test_a_run_is_searched_for_where_it_was_to_be_started(server, dialect, monkeypatch, what):
+    """Its id was never noted, and the next try names another thread, or another connection."""
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect], thread_id=server.create_thread())
+    first = _die_while_waiting(instance)
+    (name, text), *_ = instance.store.values.items()
+    intent = json.loads(text)
+    instance.store.values[name] = json.dumps({**intent, "run_id": None, "at": intent["at"] - 600})
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", server.connection(max_retries=1))
+    changes = {"conn_id": "other"} if what == "connection" else {}
+    where = {"thread_id": server.create_thread()} if what == "thread" else {}
+    with pytest.raises(AirflowFailException, match="another body, thread or connection") as caught:
+        instance.attempt(**changes, **where)
+    assert caught.value.run_id == first
+    assert first in caught.value.message
+    assert "'runs_default'" in caught.value.message
+    assert starts(server) == ([first], 1)
