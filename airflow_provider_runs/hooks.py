@@ -29,6 +29,7 @@ from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.lists import list_runs
 from airflow_provider_runs.flows.start import find_started, get_output, place, send, start_run
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
@@ -115,7 +116,9 @@ class RunsHook(BaseHook):
         :param thread_id: the thread to start it on; by default, where the API has threads, one is
             made.
         :param key: names this start: a run that is active or completed and was started with the
-            same key is returned, where the API can be asked for it, and no other one is started.
+            same key before is returned, where the API can be asked for it, and no other one is
+            started. Of starts at the same moment, only those without ``thread_id`` on LangGraph,
+            and those of responses with ``client_ids``, are one.
         :return: the run, often still ``queued``.
         :raises RunsConfigError: if the body cannot start such a run; nothing was sent.
         :raises StartLost: if it is not known whether a run was started.
@@ -217,7 +220,7 @@ class RunsHook(BaseHook):
         :raises RunNotFound: if the server has no such thread.
         :raises RunsError: if there is no usable answer.
         """
-        for page in calls.list_runs(self.backend(), thread_id):
+        for page in list_runs(self.backend(), thread_id):
             yield from drive(page, self._http())
 
     def wait_for_run(
@@ -384,7 +387,7 @@ class RunsHook(BaseHook):
     async def alist_runs(self, thread_id: str) -> AsyncIterator[Run]:
         """Do what ``list_runs`` does, for asyncio."""
         backend = await self.abackend()
-        for page in calls.list_runs(backend, thread_id):
+        for page in list_runs(backend, thread_id):
             async with shared_client(backend.settings) as http:
                 runs = await adrive(page, http)
             for run in runs:

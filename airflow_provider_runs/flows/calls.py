@@ -1,65 +1,52 @@
-"""The calls, each as one flow: with retries and the mapping of errors."""
+"""The calls, each as one flow: with retries and the mapping of errors. Lists are in ``lists``."""
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from airflow_provider_runs import metrics
-from airflow_provider_runs.backends.wire import MAX_PAGES, PAGE_SIZE, Answer, Page, Refusal
+from airflow_provider_runs.backends.wire import Answer, Refusal
 from airflow_provider_runs.errors import RunNotFound, RunsAPIError, RunsError, RunsServiceGone
 from airflow_provider_runs.flows import failures
 from airflow_provider_runs.flows.steps import LAST_LOOK, Flow, Send, Sleep
 from airflow_provider_runs.models import Glimpse, Run
-from airflow_provider_runs.plain_json import one_line
-from airflow_provider_runs.run_ref import id_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
     from airflow_provider_runs.backends import Backend
     from airflow_provider_runs.backends.wire import Call, Exchange
     from airflow_provider_runs.models import RunRef
 
 __all__ = [
-    "Skipped",
     "ask_to_cancel",
     "backoff",
-    "busy_threads",
     "explain_404",
     "get_run",
     "glimpse_run",
-    "glimpse_runs",
-    "list_runs",
+    "make_call",
+    "measure_poll",
     "perform",
     "probe",
     "settle_run",
     "until_of",
 ]
 
-S = TypeVar("S")
 T = TypeVar("T")
-
-log = logging.getLogger(__name__)
 
 #: Upper bound of the jittered backoff before the first retry, and its maximum, both in seconds.
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
-#: Characters that are shown of the id of a record that cannot be read.
-SHOWN_ID = 200
 #: Bytes of a megabyte, and of the longest answer that may hold what a run has made.
 MB = 1024 * 1024
 MOST_OF_A_RESULT = 32 * MB
-#: Seconds for all pages of a list if there is no deadline, and items of a page, where a server
-#: gives more than it was asked for.
-LIST_BUDGET, MAX_ITEMS = 600.0, 1000
-#: Characters of what asks for the next page, and of parameters with which a URL is kept.
-_MAX_CURSOR, _LONG = 2000, 100
+#: Characters of a parameter with which a URL is kept.
+_LONG = 100
 
 
 def get_run(
@@ -97,184 +84,7 @@ def glimpse_run(
     """
     until = until_of(backend, deadline)
     flow = perform(backend, lambda: _asked_for(backend.look_at_run(ref), ref), until, glance=glance)
-    return (yield from _measure_poll(explain_404(backend, flow, until)))
-
-
-def list_runs(
-    backend: Backend,
-    thread_id: str,
-    *,
-    deadline: float | None = None,
-    skipped: Callable[[Skipped], None] | None = None,
-) -> Iterator[Flow[list[Run]]]:
-    """Yield a flow for each page of a thread's runs. Drive each one before you take the next.
-
-    A record that cannot be read is skipped, and a line is logged for its page.
-
-    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :param skipped: gets each record that is skipped, too.
-    :raises RunsError: from a flow, if there is no usable answer.
-    """
-    thread_id = id_text(thread_id)
-
-    def read(answer: Answer, cursor: str | None) -> Page[Run]:
-        page = backend.read_page(answer.body(), cursor)
-        runs, odd = _readable(page.items, backend.read_run, backend.id_field)
-        _tell(odd, page, f"in the runs of thread {thread_id!r}", skipped)
-        return Page(runs, page.cursor)
-
-    def call(cursor: str | None) -> Call:
-        return backend.list_runs(thread_id, cursor)
-
-    yield from _pages(backend, call, read, lambda run: run.id, deadline)
-
-
-def glimpse_runs(
-    backend: Backend, thread_id: str, limit: int, *, deadline: float | None = None
-) -> Iterator[Flow[list[Glimpse]]]:
-    """Do what ``list_runs`` does, but read only the status of each run, and log no odd record.
-
-    :param limit: how many runs a page has.
-    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :raises RunsError: from a flow, if there is no usable answer.
-    """
-    thread_id = id_text(thread_id)
-
-    def read(answer: Answer, cursor: str | None) -> Page[Glimpse]:
-        page = backend.read_page(answer.body(), cursor, limit)
-        runs, _ = _readable(page.items, backend.glimpse, backend.id_field)
-        if answer.is_heavy:  # it is not an event loop that reads them now
-            runs, _ = _readable(runs, Glimpse.with_run, backend.id_field)
-        return Page(runs, page.cursor)
-
-    def call(cursor: str | None) -> Call:
-        return backend.list_runs(thread_id, cursor, limit)
-
-    pages = _pages(backend, call, read, lambda run: run.id, deadline)
-    return map(_measure_poll, pages)
-
-
-def busy_threads(
-    backend: Backend,
-    *,
-    deadline: float | None = None,
-    skipped: Callable[[Skipped], None] | None = None,
-) -> Iterator[Flow[list[str]]]:
-    """Yield a flow for each page of the threads that have active runs, as ``list_runs`` does.
-
-    :param deadline: when to stop trying, in epoch seconds; by default after each call's own budget.
-    :param skipped: gets each record that is skipped, too.
-    :raises RunsConfigError: from a flow, if the API cannot list threads.
-    :raises RunsError: from a flow, if there is no usable answer.
-    """
-
-    def read(answer: Answer, cursor: str | None) -> Page[str]:
-        page = backend.read_threads(answer.body(), cursor)
-        threads, odd = _readable(page.items, backend.read_thread, "thread_id")
-        _tell(odd, page, "in the list of busy threads", skipped)
-        return Page(threads, page.cursor)
-
-    return _pages(backend, backend.busy_threads, read, lambda thread: thread, deadline)
-
-
-class Skipped(NamedTuple):
-    """A record of a list that cannot be read.
-
-    :param id: its id, if it has one.
-    :param why: what it does not have, or what else is wrong with it.
-    """
-
-    id: str | None
-    why: str
-
-
-def _readable(
-    items: Sequence[S], read: Callable[[S], T], id_field: str
-) -> tuple[list[T], list[Skipped]]:
-    """Return the items that can be read, and the others: one must not hide the rest."""
-    good: list[T] = []
-    odd: list[Skipped] = []
-    for item in items:
-        try:
-            good.append(read(item))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is about one record
-            name = id_text(item.get(id_field)) if isinstance(item, dict) else None
-            shown = one_line(name, SHOWN_ID) if isinstance(name, str) and name else None
-            odd.append(Skipped(shown, failures.expectation(error)))
-    return good, odd
-
-
-def _tell(
-    odd: list[Skipped], page: Page[object], where: str, skipped: Callable[[Skipped], None] | None
-) -> None:
-    """Log once that records of a page cannot be read."""
-    if not odd:
-        return
-    first = odd[0]
-    log.warning(
-        "%d of %d records %s cannot be read, and are skipped. The first: %s (id %r)",
-        *(len(odd), len(page.items), where, first.why, first.id),
-    )
-    if skipped:
-        for each in odd:
-            skipped(each)
-
-
-def _pages(
-    backend: Backend,
-    call: Callable[[str | None], Call],
-    read: Callable[[Answer, str | None], Page[T]],
-    name: Callable[[T], str],
-    deadline: float | None,
-) -> Iterator[Flow[list[T]]]:
-    """Yield a flow for each page of a list, until a page brings nothing new.
-
-    :param call: makes the call for a page.
-    :param read: reads a page.
-    :param name: returns what is the same of items that are the same.
-    :param deadline: when to stop trying, in epoch seconds.
-    """
-    cursor: str | None = None
-    cursors: set[str | None] = set()
-    listed: set[str] = set()
-    left = LIST_BUDGET  # of the time for requests, not of what is done between them
-
-    def page() -> Flow[list[T]]:
-        nonlocal cursor, left
-        asked, begun = cursor, time.time()
-        if len(cursors) >= MAX_PAGES:
-            raise failures.endless(backend, call(asked), MAX_PAGES)
-        cursors.add(asked)
-        until = min(until_of(backend, None), begun + left) if deadline is None else deadline
-
-        def read_checked(answer: Answer) -> Page[T]:
-            return _checked(read(answer, asked))
-
-        flow = perform(backend, lambda: _make_call(call(asked), read_checked), until)
-        page = yield from explain_404(backend, flow, until)
-        left -= time.time() - begun
-        # If a server counts from the newest run, one that starts meanwhile shifts the pages.
-        fresh = {name(item): item for item in page.items if name(item) not in listed}
-        listed.update(fresh)
-        cursor = page.cursor if fresh or not page.items else None
-        return list(fresh.values())
-
-    yield page()
-    while cursor is not None and cursor not in cursors:  # a server's cursors might form a loop
-        yield page()
-
-
-def _checked(page: Page[T]) -> Page[T]:
-    """Return a page, if it is one, and what asks for the next one can be sent.
-
-    :raises ValueError: if it holds far more than was asked for, or no URL can carry the cursor.
-    """
-    if len(page.items) > MAX_ITEMS:
-        raise ValueError(f"it holds more than {MAX_ITEMS} items, of which {PAGE_SIZE} are a page")
-    cursor = page.cursor
-    if cursor is not None and (len(cursor) > _MAX_CURSOR or not cursor.isprintable()):
-        raise ValueError("what asks for its next page is no id")
-    return page
+    return (yield from measure_poll(explain_404(backend, flow, until)))
 
 
 #: The HTTP statuses of a path, or a method, that a server or gateway does not have; and those with
@@ -293,7 +103,7 @@ def probe(backend: Backend) -> Flow[bool]:
     :raises RunsError: if the server refuses the key, or does not serve this API.
     """
     try:
-        yield from perform(backend, lambda: _make_call(backend.probe(), backend.read_probe), None)
+        yield from perform(backend, lambda: make_call(backend.probe(), backend.read_probe), None)
     except RunsAPIError as error:
         if error.status_code not in _NO_SUCH_CALL or backend.is_gone():
             raise
@@ -327,7 +137,7 @@ def _serves_runs(backend: Backend) -> Flow[bool]:
     if landmark is None or not backend.vague_404:
         return False
     try:
-        yield from perform(backend, lambda: _make_call(landmark, backend.read_landmark), None)
+        yield from perform(backend, lambda: make_call(landmark, backend.read_landmark), None)
     except RunsError:
         return False
     return True
@@ -384,8 +194,13 @@ def _asked_for(exchange: Exchange[R], ref: RunRef) -> Exchange[R]:
     return run if run.id == ref.run_id else run.under(ref.run_id)
 
 
-def _make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
-    """Make one call, and read its answer."""
+def make_call(call: Call, read: Callable[[Answer], T]) -> Exchange[T]:
+    """Make one call, and read its answer.
+
+    :param call: the call.
+    :param read: reads a good answer.
+    :return: what it reads.
+    """
     return read((yield call))
 
 
@@ -395,6 +210,8 @@ def explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow
     What reads like a router's answer is one, however well the server serves the landmark, unless
     this API's own answer reads like that.
 
+    :param flow: makes the call.
+    :param deadline: when to stop trying, in epoch seconds; by default after the call's own budget.
     :raises RunNotFound: if the server does serve this API.
     """
     try:
@@ -407,7 +224,7 @@ def explain_404(backend: Backend, flow: Flow[T], deadline: float | None) -> Flow
             raise
         try:
             yield from perform(
-                backend, lambda: _make_call(landmark, backend.read_landmark), deadline
+                backend, lambda: make_call(landmark, backend.read_landmark), deadline
             )
         except RunsError:
             raise error from None
@@ -577,8 +394,12 @@ def _url(text: str, params: tuple[tuple[str, str | int], ...]) -> httpx.URL:
     return httpx.URL(text).copy_merge_params(dict(params)) if params else httpx.URL(text)
 
 
-def _measure_poll(flow: Flow[T]) -> Flow[T]:
-    """Count and time a request that polls runs."""
+def measure_poll(flow: Flow[T]) -> Flow[T]:
+    """Count and time a request that polls runs.
+
+    :param flow: makes the request.
+    :return: what it returns.
+    """
     begun = time.monotonic()
     try:
         return (yield from flow)

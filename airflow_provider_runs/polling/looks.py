@@ -14,7 +14,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_provider_runs.errors import RunNotFound, RunsError, RunsResponseError
-from airflow_provider_runs.flows.calls import glimpse_run, glimpse_runs
+from airflow_provider_runs.flows.calls import glimpse_run
+from airflow_provider_runs.flows.lists import glimpse_runs
 from airflow_provider_runs.flows.steps import Look
 from airflow_provider_runs.polling.clock import TICK
 from airflow_provider_runs.polling.followers import Batch

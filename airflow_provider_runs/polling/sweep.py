@@ -17,8 +17,8 @@ from airflow_provider_runs.errors import (
     RunsError,
     RunTimeout,
 )
-from airflow_provider_runs.flows.calls import Skipped, busy_threads, list_runs
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.lists import Skipped, busy_threads, list_runs
 from airflow_provider_runs.flows.wait import MISSING_GRACE, Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.polling.poller import Poller

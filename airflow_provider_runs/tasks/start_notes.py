@@ -17,8 +17,6 @@ from airflow_provider_runs.plain_json import one_line, plain_json
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_runs.backends import Backend
-
 __all__ = ["Note", "Notes", "Who", "fingerprint_of"]
 
 _KEY = "airflow_provider_runs.start"
@@ -162,15 +160,11 @@ class Notes:
         return RunsError(located(words, "", self._conn_id), conn_id=self._conn_id, transient=True)
 
 
-def fingerprint_of(backend: Backend, body: object, thread_id: str | None) -> str:
-    """Return a fingerprint of what a start asks for, and of whom.
+def fingerprint_of(*asked: object) -> str:
+    """Return a fingerprint of what a start asks for.
 
-    :param backend: of the connection.
-    :param body: the body as its user gives it.
-    :param thread_id: the thread as its user gives it.
+    :param asked: JSON values; what is none is taken as its text.
     """
-    settings = backend.settings
-    asked = {"of": [settings.conn_id, settings.base_url], "thread": thread_id, "body": body}
     # Read again, so that all names are text: others cannot be sorted.
     as_sent = json.loads(json.dumps(asked, default=str, skipkeys=True))
     text = json.dumps(as_sent, sort_keys=True)

@@ -100,8 +100,9 @@ class Starter:
         self._who = Who.of(context)
         self._notes = Notes(context, task.conn_id)
         self._wanted_thread = task.thread_id
-        self._fingerprint = fingerprint_of(self._backend, task.body, task.thread_id)
-        self._server = fingerprint_of(self._backend, None, None)
+        # That the connection's host or key has changed means no other run.
+        self._fingerprint = fingerprint_of(task.conn_id, task.thread_id, task.body)
+        self._server = fingerprint_of(self._backend.settings.base_url)
         self._note: Note | None = None
         #: Whether the run was started by this try.
         self.is_new = False
@@ -123,7 +124,9 @@ class Starter:
         number = note.number if note else 1
         if known:
             run = known.run
-            if run and run.status is RunStatus.CANCELLING:  # by whatever has ended an earlier try
+            if run and run.status is RunStatus.CANCELLING:
+                # Clearing a task that waits in a worker has its run cancelled, too, and looks like
+                # a retry. How the run ends says what it is worth.
                 run = self._end(known, run, "it is being cancelled")
             if run and self._may_reattach(known, run):
                 return self._reattach(known, run)

@@ -16,7 +16,9 @@ T = TypeVar("T")
 class Job(Generic[T]):
     """Work in a thread of its own: it goes on whatever interrupts those who wait for its end.
 
-    The thread keeps no process alive.
+    The thread keeps no process alive. Its end is awaited by a lock, and not by its ``join()``: up
+    to Python 3.12 that takes the thread for dead once an exception has interrupted it, such as that
+    of a task's timeout (python/cpython#90882).
 
     :param work: the work.
     """
@@ -24,8 +26,7 @@ class Job(Generic[T]):
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._end: tuple[T | None, BaseException | None] | None = None
-        # Not the thread's `join`: before Python 3.13, an exception in it marks the thread as ended.
-        self._has_ended = threading.Event()
+        self._going_on = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True, name="airflow-provider-runs")
 
     @property
@@ -35,6 +36,7 @@ class Job(Generic[T]):
 
     def begin(self) -> Job[T]:
         """Begin with the work."""
+        self._going_on.acquire()
         self._thread.start()
         return self
 
@@ -43,10 +45,15 @@ class Job(Generic[T]):
 
         :param seconds: how long, in seconds; ``None`` for any time.
         :return: what it returns.
-        :raises TimeoutError: if it takes longer.
+        :raises TimeoutError: if it takes longer, or was not begun.
         :raises Exception: what it raises.
         """
-        self._has_ended.wait(seconds)
+        if not self.has_begun:
+            raise TimeoutError("it was not begun")
+        limit = -1 if seconds is None else min(max(0.0, seconds), threading.TIMEOUT_MAX)
+        # What a signal handler interrupts here may hold the lock, but not before there is an end.
+        if self._end is None and self._going_on.acquire(timeout=limit):
+            self._going_on.release()
         if self._end is None:
             raise TimeoutError(f"it took longer than {seconds} s")
         result, error = self._end
@@ -59,7 +66,8 @@ class Job(Generic[T]):
             self._end = self._work(), None
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
             self._end = None, error
-        self._has_ended.set()
+        finally:
+            self._going_on.release()
 
 
 def in_time(work: Callable[[], T], seconds: float | None) -> T:

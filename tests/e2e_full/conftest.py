@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
+from airflow_provider_runs.backends.starts import KEY, marks_of
 from airflow_provider_runs.testing import Gateway, RunScript, RunServer
 from dev.local_airflow import LocalAirflow
 from dev.postgres import Postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from airflow_provider_runs.testing import RecordedRequest
 
 HERE = Path(__file__).resolve().parent
 #: Seconds for what comes by itself in a few: the machine may be busy.
@@ -94,6 +100,49 @@ class Case:
         """Wait for the end of a cancel that nobody waits for."""
         self.until(lambda: self.status() == "cancelled", "the run to be cancelled")
 
+    def kill_process(self, *, with_supervisor: bool = False) -> None:
+        """Kill the process of the running task, the way the kernel does when memory is short."""
+        instance = self.task()
+        process = psutil.Process(instance["pid"])
+        assert process.pid in self.airflow.pids()
+        assert instance["id"] in " ".join(process.cmdline())
+        if with_supervisor:
+            os.kill(process.ppid(), signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@dataclass
+class StartCase(Case):
+    """One DAG run whose task starts runs itself; it is about the newest of them."""
+
+    def starts(self, map_index: int | None = None) -> list[RecordedRequest]:
+        """Return the requests to start a run for this task instance."""
+        index = "" if map_index is None else f"[{map_index}]"
+        key = f"{self.dag_id}/{self.dag_run}/wait{index}"
+        posts = (r for r in self.server.requests if r.method == "POST" and r.path.endswith("/runs"))
+        return [post for post in posts if marks_of(post.body).get(KEY) == key]
+
+    def runs(self, map_index: int | None = None) -> list[str]:
+        """Return the runs that were started for this task instance, the oldest first."""
+        return [str(start.run_id) for start in self.starts(map_index) if start.run_id]
+
+    def until_started(self, count: int = 1) -> None:
+        """Wait until so many runs were started, and make the case be about the last one."""
+        self.until(lambda: len(self.runs()) >= count, f"run {count}")
+        self.run_id = self.runs()[-1]
+
+    def ends(self, map_index: int | None = None) -> tuple[tuple[str, int], ...]:
+        """Return how each run has ended, and how many cancels of it were accepted."""
+        server = self.server
+        return tuple(
+            (server.status(run_id), server.accepted_cancels(run_id))
+            for run_id in self.runs(map_index)
+        )
+
+    def total(self) -> tuple[str | None, tuple[tuple[str, int], ...]]:
+        """Return what each row asserts: the task's state, and the ends of its runs."""
+        return self.state(), self.ends()
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
@@ -169,3 +218,13 @@ def begin(airflow: LocalAirflow, run_server: RunServer) -> Callable[..., Case]:
         return Case(airflow, server, dag_id, airflow.trigger(dag_id, conf), run["id"])
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def begin_start(airflow: LocalAirflow, run_server: RunServer) -> Callable[..., StartCase]:
+    """Give a function that starts a DAG whose task starts its run."""
+
+    def begin_start(dag_id: str, server: RunServer = run_server) -> StartCase:
+        return StartCase(airflow, server, dag_id, airflow.trigger(dag_id))
+
+    return begin_start

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from airflow_provider_runs.testing import Fault, RunScript
@@ -209,7 +206,7 @@ def dead_worker(begin: Begin) -> Case:
     """Kill the process of a task, and the one that supervises it, as when a machine fails."""
     case = begin("worker_killed_poke")
     case.until_watched("running")
-    kill_process_of(case, with_supervisor=True)
+    case.kill_process(with_supervisor=True)
     return case
 
 
@@ -235,7 +232,7 @@ def killed(begin: Begin, run_server: RunServer) -> Cases:
     torn_down.take_started_run()
     for case in (torn_down, *(cases[f"{row}_poke"] for row in KILLED)):
         case.until_watched("running")
-        kill_process_of(case)
+        case.kill_process()
     for row in KILLED:
         case = cases[f"{row}_reschedule"]
         case.until_watched("up_for_reschedule", more_looks=2)
@@ -433,18 +430,7 @@ def assert_next_try_goes_on(case: Case, mode: str) -> None:
 
 def kill_during_a_look(case: Case) -> None:
     case.until(case.is_being_looked_at, "a look that takes long")
-    kill_process_of(case)
-
-
-def kill_process_of(case: Case, *, with_supervisor: bool = False) -> None:
-    """Kill the process of a running task, the way the kernel does when memory is short."""
-    instance = case.task()
-    process = psutil.Process(instance["pid"])
-    assert process.pid in case.airflow.pids()
-    assert instance["id"] in " ".join(process.cmdline())
-    if with_supervisor:
-        os.kill(process.ppid(), signal.SIGKILL)
-    os.kill(process.pid, signal.SIGKILL)
+    case.kill_process()
 
 
 @every_mode

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from dev.local_airflow import LocalAirflow
-    from tests.e2e_full.conftest import Case
+    from tests.e2e_full.conftest import Case, StartCase
 
 # Seconds: the threshold in conftest.py, and what else it takes until a peer takes over.
 TAKEN_OVER = 120.0
@@ -27,6 +27,15 @@ SECOND_THOUGHTS = 5.0
 def watched(begin: Callable[..., Case]) -> Case:
     """Start a deferred wait while there is but one triggerer, so that this one has it."""
     case = begin("triggerer")
+    case.until_watched("deferred")
+    return case
+
+
+@pytest.fixture
+def started(begin_start: Callable[..., StartCase]) -> StartCase:
+    """Start a task that waits for a run of its own, while there is but one triggerer."""
+    case = begin_start("start_waits_deferred")
+    case.until_started()
     case.until_watched("deferred")
     return case
 
@@ -74,13 +83,15 @@ def test_a_triggerer_that_is_stopped_does_not_cancel(
     assert_goes_on_and_ends(watched)
 
 
-def test_a_triggerer_that_is_killed_does_not_cancel(
-    airflow: LocalAirflow, watched: Case, first: int
+def test_a_triggerer_that_is_killed_neither_cancels_nor_has_a_run_started_again(
+    airflow: LocalAirflow, watched: Case, started: StartCase, first: int
 ) -> None:
     airflow.kill("triggerer", signal.SIGKILL).wait(60)
 
-    until_taken_over(watched, first)
-    assert_goes_on_and_ends(watched)
+    for case in (watched, started):
+        until_taken_over(case, first)
+        assert_goes_on_and_ends(case)
+    assert started.runs() == [started.run_id]
 
 
 def test_a_clear_that_is_heard_of_late_does_not_cancel_what_the_new_try_waits_for(

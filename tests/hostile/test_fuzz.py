@@ -17,7 +17,7 @@ import time_machine
 
 from airflow_provider_runs.backends import BACKENDS
 from airflow_provider_runs.errors import RunsError
-from airflow_provider_runs.flows import calls
+from airflow_provider_runs.flows import calls, lists
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.wait import Wait
@@ -62,9 +62,9 @@ FLOWS: list[Callable[[Backend, RunRef], Any]] = [
     calls.get_run,
     calls.get_run,
     calls.glimpse_run,
-    lambda backend, ref: next(calls.list_runs(backend, ref.thread_id or "thread_1")),
-    lambda backend, ref: next(calls.glimpse_runs(backend, ref.thread_id or "thread_1", 20)),
-    lambda backend, _: next(calls.busy_threads(backend)),
+    lambda backend, ref: next(lists.list_runs(backend, ref.thread_id or "thread_1")),
+    lambda backend, ref: next(lists.glimpse_runs(backend, ref.thread_id or "thread_1", 20)),
+    lambda backend, _: next(lists.busy_threads(backend)),
     lambda backend, _: calls.probe(backend),
     cancel_run,
     lambda backend, ref: look_once(backend, wait_of(ref), Nobody()),

@@ -20,8 +20,9 @@ from airflow_provider_runs.errors import (
     RunsServiceGone,
     RunsTransportError,
 )
-from airflow_provider_runs.flows.calls import MAX_BACKOFF, get_run, list_runs, probe
+from airflow_provider_runs.flows.calls import MAX_BACKOFF, get_run, probe
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.lists import list_runs
 from airflow_provider_runs.models import RunRef
 
 REF = RunRef("run_1", "thread_1")

@@ -28,9 +28,10 @@ from airflow_provider_runs.errors import (
     RunsResponseError,
     RunTimeout,
 )
-from airflow_provider_runs.flows.calls import busy_threads, get_run, glimpse_runs, list_runs
+from airflow_provider_runs.flows.calls import get_run
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.lists import busy_threads, glimpse_runs, list_runs
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
 from tests.unit.backends import backend_of

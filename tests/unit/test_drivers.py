@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_runs.backends import LangGraphBackend, ResponsesBackend
 from airflow_provider_runs.errors import RunsConfigError, RunsError, RunsTransportError
-from airflow_provider_runs.flows.calls import get_run, glimpse_run, list_runs
+from airflow_provider_runs.flows.calls import get_run, glimpse_run
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.lists import list_runs
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport import clients
 from airflow_provider_runs.transport.clients import (

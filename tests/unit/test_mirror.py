@@ -26,6 +26,7 @@ ELSEWHERE = {
     "connections/fields.py": "unit/test_settings.py",  # what a connection's fields take
     "flows/endings.py": "unit/test_follow.py",  # how a wait ends
     "flows/failures.py": "unit/test_calls.py",  # the words of failed calls
+    "flows/lists.py": "unit/test_calls.py",
     "flows/progress.py": "unit/test_follow.py",  # what a wait has seen
     "flows/steps.py": "unit/test_drivers.py",  # what drives them
     "flows/wait.py": "unit/test_follow.py",
