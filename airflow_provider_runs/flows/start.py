@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from airflow_provider_runs.flows.steps import Flow, Log
     from airflow_provider_runs.models import Run
 
-__all__ = ["SEARCH_GRACE", "Found", "find_started", "get_output", "place", "send", "start_run"]
+__all__ = [
+    "SEARCH_GRACE",
+    "Found",
+    "find_started",
+    "get_output",
+    "place",
+    "search_once",
+    "send",
+    "start_run",
+]
 
 #: Seconds after a start for which its run is searched that is not found: servers with several
 #: stores show a new run late, and a gateway that gave up may still hand the start on.
@@ -81,7 +90,7 @@ def start_run(
     """
     wanted = backend.prepared(start)
     if search and backend.finds(wanted):
-        found = yield from _search(backend, replace(wanted, number=None))
+        found = yield from search_once(backend, replace(wanted, number=None))
         if found:
             run = yield from _settled(backend, found.run, deadline)
             if not run.is_final or run.status is RunStatus.COMPLETED:
@@ -124,7 +133,7 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
             failure = error
         if failure.status_code in _TAKEN and backend.finds(start):
             # Perhaps by the run of this very start, which somebody else has sent, too.
-            if found := (yield from _search(backend, start)):
+            if found := (yield from search_once(backend, start)):
                 return found.run
             # After a start whose answer was lost, it is that one's run which has taken the place.
             raise _lost(failure, start, _NOT_FOUND) if in_doubt else failure
@@ -163,7 +172,7 @@ def find_started(backend: Backend, start: Start, *, since: float) -> Flow[Found 
     """
     pause, searches = _FIRST_PAUSE, 0
     while True:
-        if found := (yield from _search(backend, start)):
+        if found := (yield from search_once(backend, start)):
             return found
         searches += 1
         if searches >= _SEARCHES and time.time() >= since + SEARCH_GRACE:
@@ -230,8 +239,14 @@ def _find_lost(
     return found
 
 
-def _search(backend: Backend, start: Start) -> Flow[Found | None]:
-    """Search once."""
+def search_once(backend: Backend, start: Start) -> Flow[Found | None]:
+    """Search once for the run that a start has brought about.
+
+    :param start: what was started, prepared. Without a number, the newest run of its key is
+        searched for.
+    :return: what was found; ``None`` if nothing was, which is no proof yet.
+    :raises RunsError: if the search fails.
+    """
     if start.number is not None or not backend.has_own_place(start):
         return (yield from _search_one(backend, start))
     # No try starts more than one run, and the record of an older one may be gone.

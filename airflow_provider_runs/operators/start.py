@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from airflow_provider_runs.backends.starts import Start
     from airflow_provider_runs.flows.wait import Wait
     from airflow_provider_runs.models import Run
     from airflow_provider_runs.plain_json import JsonObject
@@ -154,7 +155,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         self._worked = True  # the run was seen, as its start was answered
         self._ended = False
         self._cancel_requested = False
-        self._starting: Job[Run] | None = None
+        self._starting: tuple[Job[Run], Start] | None = None
 
     def execute(self, context: Context) -> JsonObject | None:
         """Start the run, or find it again; wait for it, here or in the triggerer."""
@@ -229,20 +230,24 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
             self._cancel_requested = True
             super().on_kill()
         elif self._starting:
-            run = lazy.cancel_started(self._watching, self._starting, self.log, self.cancel_action)
+            job, start = self._starting
+            run = lazy.cancel_started(
+                self._watching, job, self.log, self.cancel_action, start=start
+            )
             self._cancel_requested = run is not None
 
     # -- for the starter -------------------------------------------------------------------------
 
-    def wait_for_start(self, job: Job[Run]) -> Run:
+    def wait_for_start(self, job: Job[Run], start: Start) -> Run:
         """Start a run, and wait for the answer, which is awaited also when the task is ended.
 
         :param job: starts the run.
+        :param start: what it sends.
         :return: the run, which is this task's from now on.
         :raises RunsError: as the job does.
         """
         self._check_alive()
-        self._starting = job
+        self._starting = job, start
         try:
             run = self._own(job.begin().wait())
         except BaseException:

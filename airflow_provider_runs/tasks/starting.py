@@ -58,7 +58,7 @@ class StartsRun(Protocol):
     def push_thread(self, thread_id: str | None, context: Context) -> None:
         """Store the thread's id."""
 
-    def wait_for_start(self, job: Job[Run]) -> Run:
+    def wait_for_start(self, job: Job[Run], start: Start) -> Run:
         """Start a run, and wait for the answer."""
 
     def take(self, run: Run, context: Context) -> None:
@@ -379,7 +379,7 @@ class Starter:
         )
         self._notes.write(self._note)
         try:
-            run = task.wait_for_start(self._hook.job_of(start))
+            run = task.wait_for_start(self._hook.job_of(start), start)
         except StartLost as error:
             if self._backend.finds(start) or task.on_lost_start != "fail":
                 raise
@@ -428,8 +428,16 @@ class Starter:
     def _lost_for_good(self, note: Note | None) -> LostForGood:
         words = (
             "An earlier try of this task may have started a run, and died before its id was known. "
-            "This API cannot be asked for it. It would have "
-            f"'airflow_key' {self._who.key!r} in its metadata: look for it in the service."
+            "This API cannot be asked for it."
+            if self._notes.last
+            else "An earlier try of this task may have started a run, which is not known: before "
+            "Airflow 3.3 nothing is kept from one try to the next, and this API cannot be asked "
+            "for a run without its id, or its thread's. Upgrade Airflow, or give thread_id where "
+            "the API has threads."
+        )
+        words += (
+            f" The run would have 'airflow_key' {self._who.key!r} in its metadata: look for it in "
+            "the service."
         )
         conn_id = self._task.conn_id
         return self._for_good(StartLost(located(words, "", conn_id), conn_id=conn_id), note)

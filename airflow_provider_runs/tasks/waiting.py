@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["WaitsForRun"]
 
-log = logging.getLogger(__name__)
-
 #: Characters of a server's reason that an error shows.
 _REASON = 1000
 
@@ -37,6 +34,7 @@ _REASON = 1000
 class WaitsForRun(CancelsOnTimeout):
     """The part of a task that waits for a run; in the bases it comes before Airflow's class."""
 
+    log: Any  # Airflow's, for the task
     on_requires_action: str
     cancel_on_kill: bool
     #: The error for a run that has ended in another status than expected.
@@ -78,7 +76,7 @@ class WaitsForRun(CancelsOnTimeout):
         if self.cancel_on_kill and self._watching:
             self._killed = True
             ref = lazy.RunRef(self.run_id, self.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, log, self.cancel_action)
+            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
 
     def _defer(self, trigger: BaseTrigger, wait: Wait, context: Context, **kwargs: Any) -> NoReturn:
         """Leave the worker.

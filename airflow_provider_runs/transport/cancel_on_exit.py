@@ -14,8 +14,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from airflow_provider_runs.backends.starts import KEY
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows.cancel import cancel_run
+from airflow_provider_runs.flows.start import search_once
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.transport.clients import make_client
 from airflow_provider_runs.transport.drivers import drive
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from airflow_provider_runs.backends import Backend
+    from airflow_provider_runs.backends.starts import Start
     from airflow_provider_runs.flows.steps import Flow, Log
     from airflow_provider_runs.models import Run
 
@@ -46,6 +49,8 @@ CANCEL_TIMEOUT = 2.0
 #: Seconds to wait before that for the answer to a start that is under way; and where only an
 #: exception ends the work, so that nobody is about to kill the process.
 START_TIMEOUT, UNHURRIED_START_TIMEOUT = 2.0, 60.0
+#: Seconds to search for a run whose start was not answered by then.
+SEARCH_TIMEOUT = 1.0
 
 
 def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> None:
@@ -98,6 +103,7 @@ def cancel_started(
     action: str | None = None,
     *,
     seconds: float = START_TIMEOUT,
+    start: Start | None = None,
 ) -> Run | None:
     """Cancel the run that a job starts, as ``cancel_before_exit`` does, once its id is known.
 
@@ -106,6 +112,7 @@ def cancel_started(
     :param log: gets one line.
     :param action: how to cancel, where the API has several ways; by default the connection's.
     :param seconds: how long to wait for the answer to the start, in seconds.
+    :param start: what the job sends: its run is searched for if the answer does not come.
     :return: the run as it was started; ``None`` if there is none, or it is not known yet.
     """
     if not job.has_begun:
@@ -113,12 +120,32 @@ def cancel_started(
     try:
         run = job.wait(seconds)
     except TimeoutError:
-        log.warning("The start has no answer yet: a run may have been started. Look for it")
-        return None
+        found = _search(backend, start) if start else None
+        if found is None:
+            marks = f" with {KEY!r} {start.key!r} in its metadata" if start else ""
+            log.warning("The start has no answer yet: a run%s may be out there. Look for it", marks)
+            return None
+        run = found
     except Exception:  # noqa: BLE001 - it is raised where the start is waited for
         return None
     cancel_before_exit(backend, RunRef(run.id, run.thread_id), log, action)
     return run
+
+
+def _search(backend: Backend, start: Start) -> Run | None:
+    """Search once for the run of a start; ``None`` if it cannot be found in time."""
+    if not backend.finds(start):
+        return None
+
+    def call() -> Run | None:
+        with make_client(backend) as http:
+            found = drive(search_once(backend, start), http)
+            return found.run if found else None
+
+    try:
+        return in_time(call, SEARCH_TIMEOUT)
+    except Exception:  # noqa: BLE001 - the task already ends with another error
+        return None
 
 
 @contextmanager

@@ -295,6 +295,31 @@ def test_a_kill_during_the_start_cancels_the_run(dialect, server):
     assert (len(runs), cancels) == (1, 1)
 
 
+def test_a_kill_whose_start_is_not_answered_searches_for_the_run(dialect, server):
+    """The server has it, and its answer comes too late: Airflow ends the process after 5 s."""
+    server.next_run(LONG)
+    late = Fault(delay=5, after_effect=True)
+    server.fault(late, method="POST", path=_start_path(dialect))
+    instance = Instance(Store(), body=BODIES[dialect])
+    cancels = []
+
+    def kill(*_):
+        instance.task.on_kill()
+        cancels.append(server.accepted_cancels())
+
+    before = signal.signal(signal.SIGUSR1, kill)
+    try:
+        with (
+            once(lambda: server.started_runs(), lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunsError, match="The task was killed"),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert cancels == [0 if dialect == "responses" else 1]  # which cannot be searched
+    assert starts(server)[1] == 1
+
+
 @on("assistants", "langgraph")
 def test_a_kill_while_a_retry_looks_for_the_run_cancels_it(dialect, server):
     server.next_run(LONG)
