@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["WaitsForRun"]
-
-log = logging.getLogger(__name__)
 
 #: Characters of a server's reason that an error shows.
 _REASON = 1000
@@ -78,7 +75,7 @@ class WaitsForRun(CancelsOnTimeout):
         if self.cancel_on_kill and self._watching:
             self._killed = True
             ref = lazy.RunRef(self.run_id, self.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, log, self.cancel_action)
+            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)  # type: ignore[attr-defined]  # the class that follows has it
 
     def _defer(self, trigger: BaseTrigger, wait: Wait, context: Context, **kwargs: Any) -> NoReturn:
         """Leave the worker.
