@@ -30,13 +30,19 @@ from airflow_provider_runs.flows import calls
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
 from airflow_provider_runs.flows.lists import list_runs
-from airflow_provider_runs.flows.start import find_started, get_output, place, send, start_run
+from airflow_provider_runs.flows.start import (
+    find_started,
+    get_output,
+    place,
+    search_once,
+    send,
+    start_run,
+)
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import RunRef
 from airflow_provider_runs.transport.cancel_on_exit import (
-    UNHURRIED_START_TIMEOUT,
+    GuardedStart,
     cancel_on_sigterm,
-    cancel_started,
     on_sigterm,
     start_job,
 )
@@ -153,18 +159,15 @@ class RunsHook(BaseHook):
         :raises RunsError: as ``start_run`` does.
         """
         backend = self.backend()
-        job = start_job(backend, self._flow_of_start(body, thread_id, key)(backend))
-
-        def cancel() -> None:
-            cancel_started(backend, job, self.log)
-
-        with on_sigterm(cancel):
+        flow = self._flow_of_start(body, thread_id, key)(backend)
+        start = GuardedStart(backend, flow, self.log)
+        with on_sigterm(start.kill):
             try:
-                yield job.begin().wait()
+                yield start.wait()
             except _NOT_AN_END:
                 raise
             except BaseException:
-                cancel_started(backend, job, self.log, seconds=UNHURRIED_START_TIMEOUT)
+                start.cancel()
                 raise
 
     def get_run(self, run_id: str, thread_id: str | None = None) -> Run:
@@ -308,6 +311,10 @@ class RunsHook(BaseHook):
         """Search for the run of a start, as ``flows.start.find_started`` does."""
         return self._drive(lambda backend: find_started(backend, start, since=since))
 
+    def search_once(self, start: Start) -> Found | None:
+        """Search once for the run of a start, as ``flows.start.search_once`` does."""
+        return self._drive(lambda backend: search_once(backend, start))
+
     def job_of(self, start: Start) -> Job[Run]:
         """Return the job that sends a start, as ``flows.start.send`` does."""
         backend = self.backend()
@@ -338,20 +345,15 @@ class RunsHook(BaseHook):
     ) -> AsyncIterator[Run]:
         """Do what ``run`` does, for asyncio, also when the asyncio task is cancelled."""
         backend = await self.abackend()
-        job = start_job(backend, self._flow_of_start(body, thread_id, key)(backend))
-
-        def cancel() -> None:
-            cancel_started(backend, job, self.log)
-
-        with on_sigterm(cancel):
+        flow = self._flow_of_start(body, thread_id, key)(backend)
+        start = GuardedStart(backend, flow, self.log)
+        with on_sigterm(start.kill):
             try:
-                yield await asyncio.to_thread(job.begin().wait)
+                yield await asyncio.to_thread(start.wait)
             except _NOT_AN_END:
                 raise
             except BaseException:
-                limit = UNHURRIED_START_TIMEOUT
-                ending = asyncio.to_thread(cancel_started, backend, job, self.log, seconds=limit)
-                await asyncio.shield(ending)
+                await asyncio.shield(asyncio.to_thread(start.cancel))
                 raise
 
     async def aget_run(self, run_id: str, thread_id: str | None = None) -> Run:

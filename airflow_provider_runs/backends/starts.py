@@ -83,7 +83,15 @@ class Start:
         body = self.body
         if not isinstance(body, Mapping):
             kind = type(body).__name__
-            raise ValueError(f"body is a {kind}, not the JSON object of the call that starts a run")  # noqa: TRY004 - as the others
+            hint = (
+                ". A template renders to text: pass what a task returns as it is (task.output), or "
+                "set the DAG's render_template_as_native_obj"
+                if isinstance(body, str)
+                else ""
+            )
+            raise ValueError(  # noqa: TRY004 - as the others
+                f"body is a {kind}, not the JSON object of the call that starts a run{hint}"
+            )
         if body.get("stream"):
             raise ValueError(
                 "body has 'stream', but the run must go on without whoever started it: leave "

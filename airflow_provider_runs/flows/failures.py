@@ -298,7 +298,7 @@ def cannot_be_sent(backend: Backend, call: Call, error: Exception) -> RunsConfig
         backend,
         call,
         f"The request cannot be built: {backend.settings.shown(str(error))}. Nothing was sent",
-        "Check the ids and the connection's fields",
+        "Check the ids, the body and the connection's fields",
     )
 
 

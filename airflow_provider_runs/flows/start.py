@@ -207,7 +207,7 @@ def may_have_started(error: RunsError) -> bool:
     if isinstance(error, (RunsTransportError, RunsResponseError, StartLost)):
         return True
     status = error.status_code or 0
-    return (status >= 500 and error.should_retry is not True) or status == _TIMED_OUT
+    return status >= 500 or status == _TIMED_OUT
 
 
 def _may_pass(error: RunsError) -> bool:

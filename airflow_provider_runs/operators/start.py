@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_runs.airflow_errors import AirflowTaskTimeout
 from airflow_provider_runs.errors import RunFailed, RunsError, RunTimeout, located
 from airflow_provider_runs.links import LinksToRun, RunLink
 from airflow_provider_runs.run_ref import RunRef
@@ -101,7 +100,7 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
 
     unwanted = UnwantedEnd
     timed_out = RunTimeout
-    failures = (Exception, AirflowTaskTimeout, KeyboardInterrupt, SystemExit)
+    failures = (BaseException,)
 
     def __init__(
         self,
@@ -217,7 +216,11 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
                 return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
 
             self.run_id, self.thread_id = stored("run_id") or "", stored("thread_id")
-        return super().resume_execution(next_method, next_kwargs, context)
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except BaseException:
+            lazy.Notes(context, self.conn_id).end_deferral(lazy.Who.of(context).key)
+            raise
 
     def on_kill(self) -> None:
         """Cancel the run, if asked to, also if its start is under way."""
@@ -227,14 +230,12 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         if not self._watching:
             return  # it is not at work on a run
         if self.run_id:
-            self._cancel_requested = True
-            super().on_kill()
+            self._cancel_requested = self._cancel_at_once()
         elif self._starting:
             job, start = self._starting
-            run = lazy.cancel_started(
+            self._cancel_requested = lazy.cancel_started(
                 self._watching, job, self.log, self.cancel_action, start=start
             )
-            self._cancel_requested = run is not None
 
     # -- for the starter -------------------------------------------------------------------------
 
@@ -254,6 +255,9 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
             # Whatever interrupts the wait must not lose the run: it would not be cancelled.
             try:
                 self._own(job.wait(self.cancel_timeout))
+            except TimeoutError:
+                words = "The start has no answer: a run with 'airflow_key' %r may be out there"
+                self.log.warning(words, start.key)
             except Exception as error:  # noqa: BLE001 - what has ended the wait is raised
                 self.log.debug("No run was started: %s", type(error).__name__)
             raise
@@ -293,9 +297,10 @@ class StartRunOperator(WaitsForRun, LinksToRun, BaseOperator):
         :raises RunsError: if the task was killed.
         """
         if self._killed and self._watching and not (self._cancel_requested or run.is_final):
-            self._cancel_requested = True
             ref = RunRef(run.id, run.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
+            self._cancel_requested = lazy.cancel_before_exit(
+                self._watching, ref, self.log, self.cancel_action
+            )
         self._check_alive()
 
     def _check_alive(self) -> None:

@@ -15,6 +15,7 @@ from airflow_provider_runs.airflow_errors import (
     AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
+    TaskDeferred,
 )
 from airflow_provider_runs.errors import (
     CancelRefused,
@@ -88,7 +89,7 @@ class CancelsOnTimeout(ReturnsRun):
         with self._soft_failing(), without_frames():
             try:
                 return work()
-            except (AirflowSkipException, AirflowRescheduleException):
+            except (AirflowSkipException, AirflowRescheduleException, TaskDeferred):
                 raise
             except self.failures as error:
                 failure: BaseException = error

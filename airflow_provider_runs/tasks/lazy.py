@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from airflow_provider_runs.run_ref import RunRef
     from airflow_provider_runs.tasks.deferral import settling_time
     from airflow_provider_runs.tasks.events import RunEvent, SweepEvent
+    from airflow_provider_runs.tasks.start_notes import Notes, Who
     from airflow_provider_runs.tasks.starting import Starter
     from airflow_provider_runs.transport.cancel_on_exit import cancel_before_exit, cancel_started
 
 __all__ = [
+    "Notes",
     "Result",
     "Run",
     "RunEvent",
@@ -34,6 +36,7 @@ __all__ = [
     "Sweep",
     "SweepEvent",
     "Wait",
+    "Who",
     "cancel_before_exit",
     "cancel_one",
     "cancel_started",
@@ -44,6 +47,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Notes": "tasks.start_notes",
+    "Who": "tasks.start_notes",
     "Result": "polling.report",
     "Run": "models",
     "RunEvent": "tasks.events",

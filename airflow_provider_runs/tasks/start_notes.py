@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 __all__ = ["Note", "Notes", "Who", "fingerprint_of"]
+
+log = logging.getLogger(__name__)
 
 _KEY = "airflow_provider_runs.start"
 #: Characters of a key: a value in the metadata of OpenAI's objects has 512 at most.
@@ -31,13 +34,13 @@ class Who:
     :param key: names the task instance, in the run's metadata too.
     :param attempt: the number of this try.
     :param cleared_at: the number of the last try before a person cleared the task; 0 if nobody did.
-    :param is_last_try: whether Airflow will not retry the task.
+    :param max_tries: the try after which there is but one more; clearing the task raises it.
     """
 
     key: str
     attempt: int
     cleared_at: int
-    is_last_try: bool
+    max_tries: int
 
     @classmethod
     def of(cls, context: Context) -> Who:
@@ -57,12 +60,28 @@ class Who:
             key = f"{one_line(key, _KEPT)}~{digits}"
         retries = int(getattr(ti.task, "retries", 0) or 0)
         attempt, max_tries = int(ti.try_number), int(getattr(ti, "max_tries", None) or 0)
-        return cls(key, attempt, max(0, max_tries - retries), attempt > max_tries)
+        return cls(key, attempt, max(0, max_tries - retries), max_tries)
 
     @property
     def is_first_try(self) -> bool:
         """Whether there was no try before."""
         return self.attempt <= 1
+
+    @property
+    def is_last_try(self) -> bool:
+        """Whether Airflow will not retry the task."""
+        return self.attempt > self.max_tries
+
+    def was_cleared_after(self, attempt: int | None, max_tries: int | None) -> bool:
+        """Return whether a person has cleared the task after a try.
+
+        :param attempt: the try; ``None`` if it is not known.
+        :param max_tries: what ``max_tries`` was then; ``None`` if nobody has noted it. Without it
+            a change of the task's ``retries`` looks like a clear.
+        """
+        if max_tries is not None:
+            return self.max_tries != max_tries
+        return attempt is not None and attempt <= self.cleared_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +101,7 @@ class Note:
     :param conn_id: the connection by which it was started; empty for the task's.
     :param told: the try that has told that the run is lost; 0 if none has.
     :param server: where that connection led, as a fingerprint; empty if it is not known.
+    :param max_tries: the task's, when this was noted last; ``None`` if it is not known.
     """
 
     key: str
@@ -97,6 +117,7 @@ class Note:
     conn_id: str = ""
     told: int = 0
     server: str = ""
+    max_tries: int | None = None
 
     def now(self, **changes: Any) -> Note:
         """Return the note with some fields changed."""
@@ -138,6 +159,17 @@ class Notes:
             return Note(**{name: value for name, value in found.items() if name in known})
         except TypeError as error:
             raise self._failed("read", error) from None
+
+    def end_deferral(self, key: str) -> None:
+        """Note that nobody waits in the triggerer any more; an error is only logged.
+
+        :param key: whose run it is.
+        """
+        try:
+            if (note := self.read(key)) and note.deferred:
+                self.write(note.now(deferred=False))
+        except RunsError as error:
+            log.warning("Could not note that the task waits no more. %s", error.message)
 
     def write(self, note: Note) -> None:
         """Store a note.

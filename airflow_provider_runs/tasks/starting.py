@@ -12,11 +12,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from airflow_provider_runs.backends.starts import FINGERPRINT, TRY, Start
-from airflow_provider_runs.errors import RunNotFound, RunsError, StartLost, located
+from airflow_provider_runs.errors import (
+    RunNotFound,
+    RunsConfigError,
+    RunsError,
+    StartLost,
+    located,
+)
 from airflow_provider_runs.flows.start import may_have_started
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.run_ref import RunRef
 from airflow_provider_runs.status import RunStatus
+from airflow_provider_runs.tasks.connection import look_up
 from airflow_provider_runs.tasks.errors import BodyChangedError, LostForGood, about
 from airflow_provider_runs.tasks.start_notes import Note, Notes, Who, fingerprint_of
 
@@ -74,6 +81,7 @@ class _Known(NamedTuple):
     :param fingerprint: what was asked for; empty if it is not known.
     :param deferred: whether a try has left its worker to wait for it.
     :param conn_id: the connection by which it was started, if that was another one.
+    :param max_tries: the task's, when the run was noted; ``None`` if it is not known.
     """
 
     run: Run | None
@@ -82,6 +90,7 @@ class _Known(NamedTuple):
     fingerprint: str
     deferred: bool = False
     conn_id: str = ""
+    max_tries: int | None = None
 
 
 class Starter:
@@ -121,7 +130,6 @@ class Starter:
         known = self._known(note)
         if note and note.sent and not (known and known.run):
             self._check_server(note)
-        number = note.number if note else 1
         if known:
             run = known.run
             if run and run.status is RunStatus.CANCELLING:
@@ -130,8 +138,8 @@ class Starter:
                 run = self._end(known, run, "it is being cancelled")
             if run and self._may_reattach(known, run):
                 return self._reattach(known, run)
-            number = known.number + 1
-        return self._start_anew(number)
+            return self._start_anew(known.number + 1)
+        return self._start_anew(note.number if note else self._free_number())
 
     def note_deferral(self) -> None:
         """Note that the task leaves its worker now to wait for the run."""
@@ -142,25 +150,29 @@ class Starter:
 
     def _known(self, note: Note | None) -> _Known | None:
         """Return the run that was started last; ``None`` if there is none."""
-        other = note.conn_id if note and note.conn_id != self._task.conn_id else ""
-        if note and note.run_id:
-            run = self._look_at_own(RunRef(note.run_id, note.thread_id), other)
-            told = note.number, note.attempt, note.fingerprint, note.deferred, other
-            return _Known(run, *told)
-        if note and not note.sent:
-            return None
         if note:
-            # Where it was to be started, which may be another thread than this try's.
-            start = replace(
-                self._start(note.number), thread_id=note.thread_id, on_own_thread=note.own_thread
-            )
-            return self._search(start, note.at, other, note)
+            return self._noted(note) if note.sent else None
         if self._who.is_first_try:
             return None
         start = self._start(None)
         if self._notes.last and not self._backend.finds(self._backend.prepared(start)):
             return None  # nothing was noted, so nothing was started
         return self._search(start, 0.0)
+
+    def _noted(self, note: Note) -> _Known | None:
+        """Return the run of a note; ``None`` if there is none."""
+        other = note.conn_id if note.conn_id != self._task.conn_id else ""
+        if other and not self._can_use(other, note):
+            return _Known(None, note.number, note.attempt, note.fingerprint)
+        if note.run_id:
+            run = self._look_at_own(RunRef(note.run_id, note.thread_id), other)
+            told = note.number, note.attempt, note.fingerprint, note.deferred, other
+            return _Known(run, *told, note.max_tries)
+        # Where it was to be started, which may be another thread than this try's.
+        start = replace(
+            self._start(note.number), thread_id=note.thread_id, on_own_thread=note.own_thread
+        )
+        return self._search(start, note.at, other, note)
 
     def _search(
         self, start: Start, since: float, conn_id: str = "", note: Note | None = None
@@ -170,7 +182,8 @@ class Starter:
         backend = hook.backend()
         start = backend.prepared(start)
         if not backend.finds(start):
-            was_cleared = bool(note and 0 < note.told <= self._who.cleared_at)
+            has_told = bool(note and note.told)
+            was_cleared = has_told and self._was_cleared_after(note)
             if self._task.on_lost_start == "fail" and self._task.reattach and not was_cleared:
                 raise self._lost_for_good(note)
             log.warning(
@@ -187,6 +200,39 @@ class Starter:
         run = self._look(RunRef(found.run.id, found.run.thread_id), conn_id) or found.run
         return _Known(run, found.number, found.attempt, found.fingerprint, conn_id=conn_id)
 
+    def _was_cleared_after(self, note: Note | None) -> bool:
+        return bool(note and self._who.was_cleared_after(note.told or note.attempt, note.max_tries))
+
+    def _can_use(self, conn_id: str, note: Note) -> bool:
+        """Return whether there still is the other connection by which a run was started.
+
+        :raises BodyChangedError: if there is not, and ``on_changed_body`` is ``fail``.
+        """
+        try:
+            look_up(self._hook_of(conn_id), time.time() + _LOOK)
+        except RunsConfigError as error:
+            words = (
+                f"An earlier try has started a run by the connection {conn_id!r}, which cannot be "
+                f"used any more: {error.said} The run may go on. End it, and clear the task to "
+                "start another one."
+            )
+            if self._task.on_changed_body == "fail" and not self._was_cleared_after(note):
+                raise self._not_there(note, words) from None
+            log.warning("%s", words)
+            return False
+        return True
+
+    def _not_there(self, note: Note, words: str) -> BodyChangedError:
+        """Return the error for a run that cannot be reached any more."""
+        ref = RunRef(note.run_id, note.thread_id) if note.run_id else ""
+        conn_id = self._task.conn_id
+        return BodyChangedError(
+            located(words, ref, conn_id),
+            conn_id=conn_id,
+            run_id=note.run_id,
+            thread_id=note.thread_id,
+        )
+
     def _check_server(self, note: Note) -> None:
         """Check that a run which is not there was started on the server that was asked for it.
 
@@ -194,20 +240,14 @@ class Starter:
         """
         task = self._task
         moved = note.conn_id == task.conn_id and note.server not in {"", self._server}
-        if not moved or note.attempt <= self._who.cleared_at or not task.reattach:
+        if not moved or self._was_cleared_after(note) or not task.reattach:
             return
         if task.on_changed_body == "fail":
             words = (
                 "An earlier try has started a run on another server, to which this connection no "
                 "longer leads: it may go on there. End it, and clear the task to start another one."
             )
-            ref = RunRef(note.run_id, note.thread_id) if note.run_id else ""
-            raise BodyChangedError(
-                located(words, ref, task.conn_id),
-                conn_id=task.conn_id,
-                run_id=note.run_id,
-                thread_id=note.thread_id,
-            )
+            raise self._not_there(note, words)
         log.warning("The run of an earlier try is on another server, and may go on there")
 
     def _hook_of(self, conn_id: str) -> RunsHook:
@@ -262,7 +302,7 @@ class Starter:
         if not task.reattach:
             self._end(known, run, "reattach is off")
             return False
-        is_old = known.attempt is not None and known.attempt <= self._who.cleared_at
+        is_old = self._who.was_cleared_after(known.attempt, known.max_tries)
         if run.is_final:
             if run.status.value not in {"completed", *task.expected_statuses}:
                 log.info("Run %r has ended %s: another one is started", run.id, run.status.shown)
@@ -324,6 +364,7 @@ class Starter:
             run.id,
             conn_id=task.conn_id,
             server=self._server,
+            max_tries=self._who.max_tries,
         )
         self._notes.write(self._note)
         return run
@@ -362,6 +403,17 @@ class Starter:
         marks = {TRY: str(self._who.attempt), FINGERPRINT: self._fingerprint}
         return Start(self._task.body, thread_id, self._who.key, number, marks, is_own)
 
+    def _free_number(self) -> int:
+        """Return the number of the first run of this task instance.
+
+        A DAG run that was deleted, and made again under the same id, has left runs with this key.
+        """
+        start = replace(self._backend.prepared(self._start(1)), number=None)
+        if not (self._who.is_first_try and self._backend.has_own_place(start)):
+            return 1
+        found = self._hook.search_once(start)
+        return found.number + 1 if found and found.run.is_final else 1
+
     def _start_anew(self, number: int) -> Run:
         task = self._task
         start = self._hook.place(self._backend.prepared(self._start(number, self._note)))
@@ -376,6 +428,7 @@ class Starter:
             start.on_own_thread,
             conn_id=task.conn_id,
             server=self._server,
+            max_tries=self._who.max_tries,
         )
         self._notes.write(self._note)
         try:
@@ -446,7 +499,8 @@ class Starter:
         """Return the error that Airflow does not retry; who clears the task then has read it."""
         words = "To have retries start another one anyway, set on_lost_start='start_again'."
         if note and self._notes.last:
-            self._notes.write(note.now(told=self._who.attempt))
+            told = note.now(told=self._who.attempt, max_tries=self._who.max_tries)
+            self._notes.write(told)
             words = f"Clear the task to start another one. {words}"
         return LostForGood(**error.adding(words).fields())
 

@@ -75,8 +75,13 @@ class WaitsForRun(CancelsOnTimeout):
         """Cancel the run, if asked to, within the seconds that Airflow leaves for it."""
         if self.cancel_on_kill and self._watching:
             self._killed = True
-            ref = lazy.RunRef(self.run_id, self.thread_id)
-            lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
+            self._cancel_at_once()
+
+    def _cancel_at_once(self) -> bool:
+        """Cancel the run before the process ends; return whether the server has accepted that."""
+        assert self._watching  # noqa: S101 - this process is at work on the run
+        ref = lazy.RunRef(self.run_id, self.thread_id)
+        return lazy.cancel_before_exit(self._watching, ref, self.log, self.cancel_action)
 
     def _defer(self, trigger: BaseTrigger, wait: Wait, context: Context, **kwargs: Any) -> NoReturn:
         """Leave the worker.

@@ -36,6 +36,7 @@ __all__ = [
     "CANCEL_TIMEOUT",
     "START_TIMEOUT",
     "UNHURRIED_START_TIMEOUT",
+    "GuardedStart",
     "cancel_before_exit",
     "cancel_on_sigterm",
     "cancel_started",
@@ -53,13 +54,14 @@ START_TIMEOUT, UNHURRIED_START_TIMEOUT = 2.0, 60.0
 SEARCH_TIMEOUT = 1.0
 
 
-def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> None:
+def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | None = None) -> bool:
     """Cancel a run within about four seconds, log the result, and raise nothing.
 
     :param backend: of the run's connection; made beforehand, as there is no time to look it up.
     :param ref: the run.
     :param log: gets one line.
     :param action: how to cancel, where the API has several ways; by default the connection's.
+    :return: whether the server has accepted that, or the run has ended.
     """
 
     def call() -> Run:
@@ -80,6 +82,8 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
             "The task is being killed: the cancel of %s was requested, and it was %s then",
             *(ref, run.status.shown),
         )
+        return True
+    return False
 
 
 def start_job(backend: Backend, flow: Flow[Run]) -> Job[Run]:
@@ -104,7 +108,7 @@ def cancel_started(
     *,
     seconds: float = START_TIMEOUT,
     start: Start | None = None,
-) -> Run | None:
+) -> bool:
     """Cancel the run that a job starts, as ``cancel_before_exit`` does, once its id is known.
 
     :param backend: of the run's connection.
@@ -113,10 +117,10 @@ def cancel_started(
     :param action: how to cancel, where the API has several ways; by default the connection's.
     :param seconds: how long to wait for the answer to the start, in seconds.
     :param start: what the job sends: its run is searched for if the answer does not come.
-    :return: the run as it was started; ``None`` if there is none, or it is not known yet.
+    :return: whether the run was cancelled; it was not if there is none, or it is not known yet.
     """
     if not job.has_begun:
-        return None
+        return False
     try:
         run = job.wait(seconds)
     except TimeoutError:
@@ -124,12 +128,11 @@ def cancel_started(
         if found is None:
             marks = f" with {KEY!r} {start.key!r} in its metadata" if start else ""
             log.warning("The start has no answer yet: a run%s may be out there. Look for it", marks)
-            return None
+            return False
         run = found
     except Exception:  # noqa: BLE001 - it is raised where the start is waited for
-        return None
-    cancel_before_exit(backend, RunRef(run.id, run.thread_id), log, action)
-    return run
+        return False
+    return cancel_before_exit(backend, RunRef(run.id, run.thread_id), log, action)
 
 
 def _search(backend: Backend, start: Start) -> Run | None:
@@ -146,6 +149,41 @@ def _search(backend: Backend, start: Start) -> Run | None:
         return in_time(call, SEARCH_TIMEOUT)
     except Exception:  # noqa: BLE001 - the task already ends with another error
         return None
+
+
+class GuardedStart:
+    """A start, and the cancel of its run whatever happens meanwhile.
+
+    :param backend: of the connection.
+    :param flow: starts the run.
+    :param log: gets a line about each cancel.
+    """
+
+    def __init__(self, backend: Backend, flow: Flow[Run], log: Log) -> None:
+        self._backend = backend
+        self._job = start_job(backend, flow)
+        self._log = log
+        self._is_killed = False
+        self._is_cancelled = False
+
+    def wait(self) -> Run:
+        """Start the run, and return it; if the process was told to end meanwhile, cancel it.
+
+        :raises RunsError: as the flow does.
+        """
+        run = self._job.begin().wait()
+        if self._is_killed and not self._is_cancelled:
+            cancel_before_exit(self._backend, RunRef(run.id, run.thread_id), self._log)
+        return run
+
+    def kill(self) -> None:
+        """Cancel the run within the seconds that are left to a process that is told to end."""
+        self._is_killed = True
+        self._is_cancelled = cancel_started(self._backend, self._job, self._log)
+
+    def cancel(self) -> None:
+        """Cancel the run because an exception ends the work: the process goes on."""
+        cancel_started(self._backend, self._job, self._log, seconds=UNHURRIED_START_TIMEOUT)
 
 
 @contextmanager

@@ -310,13 +310,61 @@ def test_a_kill_whose_start_is_not_answered_searches_for_the_run(dialect, server
     before = signal.signal(signal.SIGUSR1, kill)
     try:
         with (
-            once(lambda: server.started_runs(), lambda: _signal(signal.SIGUSR1)),
+            once(server.started_runs, lambda: _signal(signal.SIGUSR1)),
             pytest.raises(RunsError, match="The task was killed"),
         ):
             instance.attempt()
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert cancels == [0 if dialect == "responses" else 1]  # which cannot be searched
+    assert starts(server)[1] == 1
+
+
+@on("assistants")
+def test_a_kill_whose_cancel_fails_leaves_it_to_the_end_of_the_task(dialect, server):
+    """Not every SIGTERM is followed by SIGKILL."""
+    server.next_run(LONG)
+    server.fault(Fault(status=403), path="/cancel", times=None)
+    instance = Instance(Store(), body=BODIES[dialect])
+
+    def kill(*_):
+        instance.task.on_kill()
+        server.clear_faults()
+
+    before = signal.signal(signal.SIGUSR1, kill)
+    try:
+        with (
+            once(lambda: "run_id" in instance.xcoms, lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(RunTimeout, match="it was then cancelled"),
+        ):
+            instance.attempt(timeout=2)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert starts(server)[1] == 1
+
+
+@on("responses")
+def test_any_exception_ends_the_run(dialect, server):
+    """Airflow has exceptions of its own that are no `Exception`."""
+
+    class Terminated(BaseException):
+        pass
+
+    server.next_run(LONG)
+    instance = Instance(Store(), body=BODIES[dialect])
+
+    def end(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with (
+            once(lambda: "run_id" in instance.xcoms, lambda: _signal(signal.SIGUSR1)),
+            pytest.raises(Terminated),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     assert starts(server)[1] == 1
 
 
@@ -443,6 +491,42 @@ def test_clearing_a_task_that_waits_deferred_ends_its_run(server, instance, canc
     result = instance.attempt(cancel_on_kill=cancel_on_kill)
     assert (result["id"] != first) is cancel_on_kill
     assert starts(server)[1] == int(cancel_on_kill)
+
+
+@pytest.mark.parametrize("deferrable", [True], indirect=True)
+def test_a_run_that_was_left_alone_after_a_deferral_is_gone_on_with(server, instance):
+    """No trigger is about to cancel it: the task has ended, and left it alone on purpose."""
+    server.next_run(RunScript(queued_for=0, runs_for=3))
+    with pytest.raises(RunTimeout):
+        instance.attempt(timeout=0.5, on_timeout="fail")
+    first = instance.xcoms["run_id"]
+    instance.clear()
+    assert instance.attempt(on_timeout="fail")["id"] == first
+    assert starts(server) == ([first], 0)
+
+
+def test_fewer_retries_in_the_dag_file_are_no_clear(server, instance):
+    first = _die_while_waiting(instance)
+    instance.retries = 2  # max_tries stays what it was
+    assert instance.attempt()["id"] == first
+    instance.clear()
+    assert instance.attempt()["id"] != first
+    assert len(starts(server)[0]) == 2
+
+
+@pytest.mark.parametrize("choice", ["fail", "cancel"])
+def test_a_run_of_a_connection_that_is_gone(server, instance, monkeypatch, choice):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", server.connection(max_retries=1))
+    instance.attempt(conn_id="other", wait_for_termination=False)
+    # It cannot be used, which is found out at once; one that is not there is looked up for a while.
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", '{"conn_type": "http"}')
+    if choice == "fail":
+        with pytest.raises(AirflowFailException, match="by the connection 'other'") as caught:
+            instance.attempt()
+        assert caught.value.run_id == starts(server)[0][0]
+        instance.clear()
+    assert instance.attempt(on_changed_body=choice)["status"] == "completed"
+    assert len(starts(server)[0]) == 2
 
 
 @pytest.mark.parametrize("choice", ["fail", "cancel"])
@@ -626,11 +710,23 @@ def test_without_a_store_a_response_is_lost(server, instance):
     assert len(starts(server)[0]) == 1
 
 
-@on("langgraph")
+@on("assistants", "foundry", "responses")
 def test_the_first_try_searches_nothing(server, instance):
     instance.store = None
     instance.attempt(output=False)
     assert server.requests[0].method == "POST"
+
+
+@on("langgraph")
+@pytest.mark.usefixtures("server")
+def test_a_dag_run_that_was_deleted_and_made_again_starts_its_own_run(dialect, instance):
+    """Its thread is not that of the other one, whose graph it would go on with."""
+    first = instance.attempt()
+    again = Instance(Store(), body=BODIES[dialect])
+    second = again.attempt()
+    assert second["id"] != first["id"]
+    assert second["thread_id"] != first["thread_id"]
+    assert again.attempt()["id"] == second["id"]
 
 
 @pytest.mark.usefixtures("server")
@@ -650,10 +746,7 @@ def test_the_triggers_event_ends_the_task_it_belongs_to(dialect):
 def test_airflows_own_names_stay_free():
     """`output` is what other tasks use of this one."""
     task = Instance(Store(), body={}).new_task(output=False)
-    assert (
-        str(task.output) == "{{ task_instance.xcom_pull(task_ids='ask', dag_id='adhoc_airflow') }}"
-        or task.output
-    )
+    assert type(task.output).__name__ == "PlainXComArg"
     assert task.returns_output is False
     assert task.template_fields == ("body", "thread_id", "conn_id")
 
@@ -757,7 +850,7 @@ def test_a_thread_of_its_own_that_is_busy_is_so_with_its_run(server, dialect):
     """The list of the thread's runs is that of a replica that lags."""
     server.next_run(RunScript(queued_for=0, runs_for=1))
     first = _die_while_waiting(Instance(Store(), body=BODIES[dialect]))
-    server.fault(Fault(body=b"[]"), method="GET", path="/runs")
+    server.fault(Fault(body=b"[]"), method="GET", path="/runs", times=2)
     instance = Instance(Store(), body=BODIES[dialect])
     with pytest.raises(RunsAPIError, match="already running"):
         instance.attempt()

@@ -190,10 +190,13 @@ def test_no_quota_is_not_waited_for(player, backend, start, refusal):
     assert player.sent == ["POST"]
 
 
-def test_what_the_server_says_may_be_sent_again_is(player, backend, start, refusal, run_is):
+def test_that_the_server_would_take_it_again_does_not_mean_that_it_has_started_nothing(
+    player, backend, start, refusal, runs
+):
     again = refusal(503, x_should_retry="true")
-    assert player.run(send(backend, start, log), again, run_is("queued")).id == "run_1"
-    assert player.sent == ["POST", "POST"]
+    run = player.run(send(backend, start, log), again, runs({"id": "run_7", **OWN}))
+    assert run.id == "run_7"
+    assert player.sent == ["POST", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -420,7 +423,7 @@ def test_what_is_no_thread_starts_nothing(player, make_backend, answer, body):
         (StartLost("x"), True),
         (RunsAPIError("x", status_code=502), True),
         (RunsAPIError("x", status_code=408), True),
-        (RunsAPIError("x", status_code=503, should_retry=True), False),
+        (RunsAPIError("x", status_code=503, should_retry=True), True),
         (RunsAPIError("x", status_code=400), False),
         (RunsAuthError("x", status_code=401), False),
         (RunNotFound("x", status_code=404), False),
