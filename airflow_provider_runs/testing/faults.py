@@ -29,11 +29,12 @@ class Fault:
     :param headers: headers to add to the answer.
     :param body: the body to answer with, a dict as JSON; by default an error envelope that suits
         an error ``status``, else nothing.
-    :param delay: seconds to wait before anything else happens.
+    :param delay: seconds to wait before anything else happens, or with ``after_effect`` between the
+        work and the answer.
     :param drop: abort the connection without an answer.
     :param cut: send half of the answer's body, then close the connection.
-    :param after_effect: whether the request does its work before its answer is replaced or lost;
-        otherwise a replaced or dropped request has no effect.
+    :param after_effect: whether the request does its work before its answer is delayed, replaced or
+        lost; otherwise a replaced or dropped request has no effect.
     """
 
     status: int | None = None

@@ -72,11 +72,15 @@ class FaultMiddleware:
         number = self._request_log.add(scope, body, self._clock())
         path = scope["path"]
         fault = self._faults.take(scope["method"], path, self._paths.without_prefix(path))
-        await asyncio.sleep(fault.delay)
+        if not fault.after_effect:
+            await asyncio.sleep(fault.delay)
         normal = None
         if fault.after_effect or not fault.replaces:
             normal = await self._forwarder.ask(scope, body)
         effects: Effects = scope["state"].get(EFFECTS, {})
+        if fault.after_effect:
+            self._request_log.note(number, effects)
+            await asyncio.sleep(fault.delay)
         transport = cast("asyncio.Transport", scope["state"][TRANSPORT])
         if fault.drop:
             self._request_log.complete(number, None, effects)

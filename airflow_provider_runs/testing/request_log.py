@@ -98,6 +98,15 @@ class RequestLog:
             self._requests.append(request)
             return len(self._requests) - 1
 
+    def note(self, number: int, effects: Effects) -> None:
+        """Note what a request did that is not answered yet.
+
+        :param number: of the request, from ``add``.
+        :param effects: what it did.
+        """
+        with self._lock:
+            self._requests[number] = replace(self._requests[number], **effects)
+
     def complete(self, number: int, status: int | None, effects: Effects) -> None:
         """Complete the record of a request, and log it.
 
