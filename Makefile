@@ -3,7 +3,8 @@
 
 # A Python >= 3.11 to make .venv with; by default the first of python3, python3.13 … python3.11.
 PYTHON ?=
-# The run server or compatible service that `make demo` talks to; by default it starts its own.
+# The run server or compatible service that `make demo` talks to; by default it starts its own. On one
+# that is not its own it only cancels runs.
 # A key goes in the environment variable API_KEY, which keeps it out of the list of processes. It is
 # reached by the environment's proxy, if any; nothing else here uses one, but to install packages.
 URL ?=
@@ -33,7 +34,7 @@ PINS := --quiet --upgrade --universal --python-version 3.11 --no-annotate --no-h
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY) ## cancel runs and wait until they end; options: BACKEND=langgraph, URL=, API_KEY
+demo: $(READY) ## cancel runs, and start runs once; options: BACKEND=langgraph, URL=, API_KEY
 	@$(RUN) -m dev.demo $(if $(BACKEND),--backend '$(BACKEND)') $(if $(URL),--url '$(URL)')
 
 # With BACKEND=langgraph, and without a URL, it starts a server of its own.

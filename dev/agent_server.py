@@ -70,7 +70,8 @@ class AgentServer:
     def __init__(self, *, auth: bool = False, port: int | None = None, jobs: int = 10) -> None:
         self.auth = auth
         self.jobs = jobs
-        self._port = free_port(port)
+        #: Where it answers, on 127.0.0.1.
+        self.port = free_port(port)
         self._home: Path | None = None
         self._process: ServerProcess | None = None
         self._client = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
@@ -88,7 +89,7 @@ class AgentServer:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://{LOOPBACK}:{self._port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -114,7 +115,7 @@ class AgentServer:
         self._process = ServerProcess(
             [
                 *(str(program), "dev", "--no-browser", "--no-reload", "--config", config),
-                *("--host", LOOPBACK, "--port", str(self._port)),
+                *("--host", LOOPBACK, "--port", str(self.port)),
                 *("--n-jobs-per-worker", str(self.jobs)),
             ],
             log=self._home / "log",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +24,30 @@ def why(log: Sequence[str]) -> list[str]:
     :param log: all lines of the log; if none of them says why, the last ones are returned.
     """
     return list(dict.fromkeys(_telling(log))) or [line.rstrip() for line in log[-TAIL:]]
+
+
+def why_of_task(entries: Sequence[Any]) -> list[str]:
+    """Return the lines that say why a task failed, from its log as Airflow's API gives it.
+
+    :param entries: the log of one try.
+    """
+    told = [
+        line
+        for entry in entries
+        if isinstance(entry, dict) and _tells(entry)
+        for line in (
+            f"[{entry['level']}] {entry.get('event')}",
+            *(f"{e['exc_type']}: {e['exc_value']}" for e in entry.get("error_detail") or ()),
+        )
+    ]
+    return list(dict.fromkeys(told))
+
+
+def _tells(entry: dict[str, Any]) -> bool:
+    level, logger = entry.get("level"), str(entry.get("logger"))
+    return level in {"error", "critical"} or (
+        level == "warning" and "airflow_provider_runs" in logger
+    )
 
 
 def _telling(log: Sequence[str]) -> Iterator[str]:

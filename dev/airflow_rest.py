@@ -273,10 +273,17 @@ class AirflowRest:
         self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
     ) -> str:
         """Return the log of one try, the triggerer's part included, one line per entry."""
+        entries = self.log_entries(dag_id, run_id, task_id, try_number, map_index)
+        return "\n".join(_log_lines(entries))
+
+    def log_entries(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> list[Any]:
+        """Return the log of one try as the API gives it: texts, or objects with an ``event``."""
         path = f"{_task_path(dag_id, run_id, task_id)}/logs/{try_number}"
         params: Params = {"map_index": map_index, "full_content": "true"}
-        content = self.call("GET", path, params=params)["content"]
-        return "\n".join(_log_lines(content))
+        entries: list[Any] = self.call("GET", path, params=params)["content"]
+        return entries
 
     def extra_links(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1

@@ -5,9 +5,9 @@ Airflow runs no teardown after ``dagrun_timeout``, nor one whose only setup has 
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Param
 
-from airflow_provider_runs.operators import CancelRunOperator
+from airflow_provider_runs.operators import CancelRunOperator, StartRunOperator
 from airflow_provider_runs.sensors import RunStatusSensor
 
 with DAG(
@@ -17,33 +17,28 @@ with DAG(
     tags=["runs", "example"],
     doc_md=__doc__,
 ) as dag:
-
-    @task
-    def start_run(params: dict[str, str]) -> dict[str, str]:
-        """Start a run; any SDK would do."""
-        from airflow_provider_runs.hooks import RunsHook
-
-        with RunsHook("runs_default") as hook:
-            http = hook.get_conn()
-            thread = http.post("/threads", json={}).raise_for_status().json()
-            body = {"assistant_id": params["assistant_id"], "metadata": {"runs_for": "600"}}
-            run = http.post(f"/threads/{thread['id']}/runs", json=body).raise_for_status().json()
-            return {"thread_id": thread["id"], "run_id": run["id"]}
-
-    run = start_run()
+    start = StartRunOperator(
+        task_id="start_run",
+        body={
+            "assistant_id": "{{ params.assistant_id }}",
+            # The embedded server takes the run's length from here; a real one ignores it.
+            "metadata": {"runs_for": "600"},
+        },
+        wait_for_termination=False,
+    )
     wait = RunStatusSensor(
         task_id="wait_for_result",
-        run_id=run["run_id"],
-        thread_id=run["thread_id"],
+        run_id=start.output["run_id"],
+        thread_id=start.output["thread_id"],
         timeout=60,
         poke_interval=5,
         deferrable=True,
     )
     stop = CancelRunOperator(
         task_id="stop_run",
-        run_id=run["run_id"],
-        thread_id=run["thread_id"],
+        run_id=start.output["run_id"],
+        thread_id=start.output["thread_id"],
         poll_interval=2,
         on_missing="succeed",  # the service may have deleted the run already
-    ).as_teardown(setups=run)
-    run >> wait >> stop
+    ).as_teardown(setups=start)
+    start >> wait >> stop

@@ -19,7 +19,7 @@ class Work(TypedDict, total=False):
     ``seconds`` is how long it works, and ``until`` names a file for which it waits after that,
     unless empty; ``stop_seconds`` is how long `lingerer` takes to end when it is cancelled,
     ``error`` what it fails with after its work, unless empty, and ``answer`` what a human told
-    `asker`.
+    `asker`. If there are ``messages``, the answer of `sleeper` and `lingerer` is added to them.
     """
 
     seconds: float
@@ -27,6 +27,7 @@ class Work(TypedDict, total=False):
     stop_seconds: float
     error: str
     answer: str
+    messages: list[dict[str, str]]
 
 
 async def sleep(work: Work) -> Work:
@@ -37,7 +38,10 @@ async def sleep(work: Work) -> Work:
             await asyncio.sleep(0.1)
     if work.get("error"):
         raise RuntimeError(work["error"])
-    return {}
+    if not work.get("messages"):
+        return {}
+    said = {"role": "assistant", "content": f"I have slept for {work.get('seconds', 0.0):g} s."}
+    return {"messages": [*work["messages"], said]}
 
 
 async def linger(work: Work) -> Work:

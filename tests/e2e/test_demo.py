@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 from airflow_provider_runs.testing import Fault, RunServer
 from dev.demo import migrate
+from dev.demo_stage import Stage, assistants
+from dev.demo_start import start_runs
 from dev.foreign_environment import ForeignAirflow
 from dev.own_environment import own_environment
 
@@ -36,12 +39,54 @@ def demo(
     )
 
 
-def test_it_cancels_both_runs_and_leaves_the_callers_airflow_alone(foreign: ForeignAirflow) -> None:
+def cancelled(said: str) -> int:
+    return len([line for line in said.splitlines() if line.endswith("is cancelled")])
+
+
+def test_it_shows_all_and_leaves_the_callers_airflow_alone(foreign: ForeignAirflow) -> None:
     done = demo(foreign)
 
-    assert done.returncode == 0, done.stdout
-    assert len([line for line in done.stdout.splitlines() if line.endswith("is cancelled")]) == 2
+    said = done.stdout
+    assert done.returncode == 0, said
+    assert cancelled(said) == 2
+    rows = [line.split() for line in said.splitlines() if re.match(r"\w+\.ask ", line)]
+    assert rows == [
+        ["example_start_run.ask", "success", "1", "1", "completed", "0"],
+        ["demo_takes_too_long.ask", "failed", "1", "1", "cancelled", "1"],
+        ["demo_worker_dies.ask", "success", "2", "1", "completed", "0"],
+    ]
+    (run,) = re.findall(r"has started run ('\w+'), and holds back its answer", said)
+    assert re.search(r"demo_worker_dies: its process \d+ is killed", said)
+    assert f"Run {run} is there already" in said
+    assert "The task after example_start_run.ask got the answer: Sunny." in said
     assert foreign.touched() == []
+
+
+def test_on_a_server_that_is_not_its_own_it_only_cancels(foreign: ForeignAirflow) -> None:
+    with RunServer() as server:
+        done = demo(foreign, "--url", server.url, API_KEY="any")
+        runs = server.started_runs()
+
+    assert done.returncode == 0, done.stdout
+    assert (cancelled(done.stdout), len(runs)) == (2, 2)
+    assert "Starting a whole Airflow" not in done.stdout
+
+
+def test_starts_that_fail_make_it_fail_and_say_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunServer(api_key="right-key") as server, assistants(None) as ours:
+        locked = server.connection().replace("right-key", "wrong-key")
+        stage: Stage = dataclasses.replace(ours, connection=locked)
+        assert start_runs(stage, tmp_path) == 1
+    said = capsys.readouterr().out
+    _, _, why = said.partition(
+        "demo_takes_too_long.ask should have ended with state: failed, tries: 1, runs: 1, "
+        "status: cancelled, cancels: 1. Airflow's log says:"
+    )
+    assert "RunsAuthError: 401, the key was refused" in why
+    assert len(why.splitlines()) < 30
+    assert "-key" not in said
 
 
 def test_a_server_that_refuses_makes_it_fail_and_say_why(foreign: ForeignAirflow) -> None:
@@ -50,8 +95,7 @@ def test_a_server_that_refuses_makes_it_fail_and_say_why(foreign: ForeignAirflow
 
     assert done.returncode == 1
     _, _, end = done.stdout.partition("The DAG failed. Airflow's log says:")
-    assert "401 Unauthorized" in end
-    assert "example_cancel_run.py" in end
+    assert "RunsAuthError: 401, the key was refused" in end
     assert len(end.splitlines()) < 20
     assert "wrong-key" not in done.stdout
     assert foreign.touched() == []

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_runs.testing import RunScript
+from airflow_provider_runs.testing import RunScript, RunServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from airflow_provider_runs.testing import RunServer
     from dev.local_airflow import LocalAirflow
 
     Started = dict[str, tuple[str, str]]
 
 FOREVER = RunScript(queued_for=0, runs_for=math.inf, cancelling_for=2)
 SHORT = RunScript(queued_for=0, runs_for=25)
-#: By example: its run, the state of the DAG run, the run's end and the cancels.
+#: Those that get a run, with the state of the DAG run, the run's end and the cancels.
 EXAMPLES = {
-    "example_time_limit": (SHORT, "success", "completed", 0),
     "example_deadline": (SHORT, "success", "completed", 0),
-    "example_guarded_task": (SHORT, "success", "completed", 0),
     "example_failure_callback": (FOREVER, "failed", "cancelled", 1),
+}
+#: Those that start a run, with the task that does, the DAG run's state, the run's end, the cancels.
+STARTING = {
+    "example_start_run": ("ask", "success", "completed", 0),
+    "example_start_responses": ("ask", "success", "completed", 0),
+    "example_time_limit": ("start_run", "success", "completed", 0),
+    "example_teardown": ("start_run", "failed", "cancelled", 1),  # the wait's time was up
 }
 
 
 @pytest.fixture(scope="module")
-def started(airflow: LocalAirflow, run_server: RunServer) -> Started:
+def responses() -> Iterator[RunServer]:
+    """Serve responses."""
+    with RunServer(dialect="responses", script=RunScript(runs_for=15, answer="Sunny.")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def started(airflow: LocalAirflow, run_server: RunServer, responses: RunServer) -> Started:
     """Start them all; gives the DAG run and the run of each."""
-    started: Started = {"example_teardown": (airflow.trigger("example_teardown"), "")}
+    known = json.loads(responses.connection())
+    conn_type, host, password = known["conn_type"], known["host"], known["password"]
+    airflow.create_connection("runs_responses_default", conn_type, host=host, password=password)
+    started: Started = {name: (airflow.trigger(name), "") for name in STARTING}
+    started["example_guarded_task"] = airflow.trigger("example_guarded_task"), ""
     for name, (script, *_) in EXAMPLES.items():
         run = run_server.create_run(script=script)
         ids = {"run_id": run["id"], "thread_id": run["thread_id"]}
@@ -77,10 +93,35 @@ def test_the_sweep_leaves_what_is_young(
     assert run_server.status(run) == "in_progress"
 
 
-def test_the_teardown_cancels_what_nobody_waits_for_any_more(
+@pytest.mark.parametrize("name", STARTING)
+def test_an_example_starts_one_run_and_does_what_it_says(
+    run_server: RunServer,
+    responses: RunServer,
+    started: Started,
+    end: Callable[[str], Any],
+    name: str,
+) -> None:
+    task_id, state, status, cancels = STARTING[name]
+    assert end(name) == state
+    server = responses if name == "example_start_responses" else run_server
+    (run,) = server.started_runs(f"{name}/{started[name][0]}/{task_id}")
+    assert (server.status(run), server.accepted_cancels(run)) == (status, cancels)
+
+
+@pytest.mark.parametrize("name", ["example_start_run", "example_start_responses"])
+def test_the_next_task_gets_the_answer(
+    airflow: LocalAirflow, started: Started, end: Callable[[str], Any], name: str
+) -> None:
+    assert end(name) == "success"
+    assert airflow.was_deferred(name, started[name][0], "ask")
+    assert airflow.xcom(name, started[name][0], "use") == "Sunny."
+
+
+def test_a_guarded_run_is_left_alone_when_all_is_well(
     airflow: LocalAirflow, run_server: RunServer, started: Started, end: Callable[[str], Any]
 ) -> None:
-    assert end("example_teardown") == "failed"  # the wait's time was up
-    dag_run, _ = started["example_teardown"]
-    run = airflow.xcom("example_teardown", dag_run, "start_run")["run_id"]
-    assert (run_server.status(run), run_server.accepted_cancels(run)) == ("cancelled", 1)
+    assert end("example_guarded_task") == "success"
+    dag_run, _ = started["example_guarded_task"]
+    (message,) = airflow.xcom("example_guarded_task", dag_run, "work_with_the_run")
+    run = message["run_id"]
+    assert (run_server.status(run), run_server.accepted_cancels(run)) == ("completed", 0)

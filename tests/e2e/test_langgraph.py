@@ -76,14 +76,28 @@ def test_the_example_interrupts_one_run_and_rolls_the_other_back(
     assert airflow.was_deferred("example_langgraph", dag_run, "cancel_run")
     assert "is cancelled" in log
     run, interrupted = result("start_run"), result("cancel_run")
-    assert (interrupted["id"], interrupted["raw_status"]) == (run["run_id"], "interrupted")
+    assert (interrupted["id"], interrupted["raw_status"]) == (run["id"], "interrupted")
     assert interrupted["status"] == "cancelled"
-    assert agents.wait_for(run)["status"] == "interrupted"
+    assert agents.run(run["thread_id"], run["id"])["status"] == "interrupted"
     run, gone = result("start_other_run"), result("roll_back_run")
-    assert (gone["id"], gone["raw_status"]) == (run["run_id"], "rolled back")
+    assert (gone["id"], gone["raw_status"]) == (run["id"], "rolled back")
     assert gone["status"] == "cancelled"
-    path = f"/threads/{run['thread_id']}/runs/{run['run_id']}"
+    path = f"/threads/{run['thread_id']}/runs/{run['id']}"
     assert agents.request("GET", path).status_code == 404
+
+
+def test_the_example_uses_the_answer_of_a_graph(airflow: LocalAirflow, agents: AgentServer) -> None:
+    dag_run = airflow.trigger("example_start_langgraph", {"assistant_id": "sleeper"})
+
+    state = airflow.wait_for_dag_run("example_start_langgraph", dag_run, timeout=180)
+
+    assert state == "success", airflow.log("example_start_langgraph", dag_run, "ask")
+    assert airflow.was_deferred("example_start_langgraph", dag_run, "ask")
+    answer = airflow.xcom("example_start_langgraph", dag_run, "use")
+    assert answer == "I have slept for 15 s."
+    run = airflow.xcom("example_start_langgraph", dag_run, "ask")
+    (only,) = agents.request("GET", f"/threads/{run['thread_id']}/runs").json()
+    assert (only["run_id"], only["status"]) == (run["id"], "success")
 
 
 def test_a_cancel_that_gets_no_answer_is_made_and_confirmed_by_the_triggerer(

@@ -50,8 +50,8 @@ def test_the_example_cancels_defers_resumes_and_returns_the_final_run(
         started = airflow.xcom("example_cancel_run", dag_run, start)
         ended = airflow.xcom("example_cancel_run", dag_run, end)
         assert airflow.was_deferred("example_cancel_run", dag_run, end)
-        assert (ended["id"], ended["status"]) == (started["run_id"], "cancelled")
-        assert run_server.accepted_cancels(started["run_id"]) == 1
+        assert (ended["id"], ended["status"]) == (started["id"], "cancelled")
+        assert run_server.accepted_cancels(started["id"]) == 1
         assert log(end).count(" is cancelled") == 1
         assert "HTTP Request" not in log(end)  # a line for each change, not for each look
     links = airflow.extra_links("example_cancel_run", dag_run, "cancel_run")

@@ -409,6 +409,17 @@ def test_a_run_may_be_started_without_an_answer(
     assert client.get(path_of(wire, server.run(run_id))).json() == server.run(run_id)
 
 
+def test_a_run_may_be_started_long_before_its_answer(
+    server: RunServer, client: httpx.Client, wire: Wire
+) -> None:
+    server.fault(Fault(delay=60, after_effect=True), path=wire.creates.rpartition("/")[2])
+    client.timeout = httpx.Timeout(0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        create(client, server, wire, metadata={"airflow_key": "a"})
+    (run_id,) = server.started_runs("a")
+    assert client.get(path_of(wire, server.run(run_id))).json() == server.run(run_id)
+
+
 @pytest.mark.parametrize("fault", [Fault(drop=True), Fault(status=503)])
 def test_a_start_may_fail_before_its_effect(
     server: RunServer, client: httpx.Client, wire: Wire, fault: Fault

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dev.airflow_log import ROOT, TAIL, why
+from dev.airflow_log import ROOT, TAIL, why, why_of_task
 
 NOISE = "2026-11-25T01:56:50.862246Z [info     ] ::group::Post Execute          [task] loc=a.py:1"
 FAILED = "2026-11-25T01:56:50.995622Z [error    ] Task failed with exception     [task] loc=a.py:2"
@@ -58,3 +58,17 @@ def test_of_a_log_that_does_not_say_why_the_end_is_shown():
     log = [f"{number} {NOISE}" for number in range(100)]
     assert why(lines(*log)) == log[-TAIL:]
     assert why([]) == []
+
+
+def test_of_a_tasks_log_errors_and_our_warnings_are_told_once():
+    detail = [{"exc_type": "RunFailed", "exc_value": "The run is 'failed'.", "frames": []}]
+    error = {"level": "error", "event": "Task failed", "logger": "task", "error_detail": detail}
+    ours = {"level": "warning", "event": "It snows.", "logger": "airflow_provider_runs.flows"}
+    other = {"level": "warning", "event": "It rains.", "logger": "airflow.models"}
+    started = {"level": "info", "event": "Started.", "logger": "airflow_provider_runs"}
+    assert why_of_task([started, ours, other, "text", error, error]) == [
+        "[warning] It snows.",
+        "[error] Task failed",
+        "RunFailed: The run is 'failed'.",
+    ]
+    assert why_of_task([]) == []
