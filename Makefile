@@ -66,7 +66,9 @@ hostile: $(READY) ## all hostile answers, drips, bombs and 400,000 fuzzed answer
 	HOSTILE=full $(RUN) -m pytest tests/hostile -n 2 --dist loadfile
 
 test-oldest: $(READY_OLDEST) ## unit and integration tests on the oldest supported Airflow
-	.venv-oldest/bin/python -E -m pytest tests/unit tests/integration $(ABREAST)
+	# Without the kills at every step: minutes, for what is not Airflow's.
+	.venv-oldest/bin/python -E -m pytest tests/unit tests/integration $(ABREAST) \
+		--ignore tests/integration/starts/test_start_kills.py
 
 test-environment: $(READY) ## demo and unit tests in the shell of somebody who has an Airflow already
 	$(RUN) -m dev.foreign_environment $(MAKE) demo

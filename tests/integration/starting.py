@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.operators import StartRunOperator
+from airflow_provider_runs.testing import RunScript
 from tests.integration.conftest import run_trigger
 
 if TYPE_CHECKING:
@@ -92,3 +97,53 @@ class Instance:
         kwargs = {**json.loads(json.dumps(deferred.kwargs or {})), "event": event}
         task = self.new_task(**changes)
         return task.resume_execution(deferred.method_name, kwargs, self.context)
+
+
+INF = float("inf")
+BODIES = {
+    "assistants": {"assistant_id": "asst_1"},
+    "foundry": {"assistant_id": "asst_1"},
+    "langgraph": {"assistant_id": "agent", "input": {}},
+    "responses": {"model": "gpt-4o", "input": "Hello"},
+}
+SOON = RunScript(queued_for=0, runs_for=0.2, cancelling_for=0.1, answer="42")
+LONG = RunScript(queued_for=0, runs_for=INF, cancelling_for=0.1)
+
+
+def on(*names):
+    """Restrict a test to some dialects."""
+    return pytest.mark.parametrize("dialect", names, indirect=True)
+
+
+def starts(server):
+    """The ids of the runs that were started, and how many cancels the server accepted."""
+    return server.started_runs(KEY), server.accepted_cancels()
+
+
+def send_signal(number):
+    signal.pthread_kill(threading.main_thread().ident, number)
+
+
+def start_path(dialect):
+    return "/responses" if dialect == "responses" else "/runs"
+
+
+def is_starting(server, dialect):
+    path = start_path(dialect)
+    return any(r.method == "POST" and r.path.endswith(path) for r in server.requests)
+
+
+def die_while_waiting(instance):
+    """Let a try start its run, and die without a word; return the run's id."""
+    instance.attempt(wait_for_termination=False)
+    return instance.xcoms["run_id"]
+
+
+def text_of(dialect, output):
+    """The text that a run has put out, dug out of what the API gives."""
+    match dialect:
+        case "responses":
+            return output["output_text"]
+        case "langgraph":
+            return output["messages"][-1]["content"]
+    return output[-1]["content"][0]["text"]["value"]

@@ -13,7 +13,7 @@ from airflow_provider_runs.errors import RunsError, StartLost
 from airflow_provider_runs.testing import Fault, Responses, RunScript, RunServer
 from tests.integration.starting import KEY, Instance, Store
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "starting.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "starting.md"
 SOON = RunScript(queued_for=0, runs_for=1)
 ASSISTANT = {"assistant_id": "asst_1"}
 AGENT = {"assistant_id": "agent", "input": {}}
