@@ -24,6 +24,7 @@ from airflow_provider_runs.backends.wire import (
     Answer,
     Call,
     Page,
+    segment,
 )
 from airflow_provider_runs.connections.fields import Text
 from airflow_provider_runs.connections.forms import ConnectionForm
@@ -104,6 +105,7 @@ class ThreadRuns(Backend):
         thread_id = self._own_id(body.get("id")) if isinstance(body, dict) else None
         if not isinstance(thread_id, str) or not thread_id:
             raise ValueError("it is not a thread, as it has no 'id'")
+        segment("its id", thread_id)  # raises if no path can carry it
         return replace(start, thread_id=thread_id, on_own_thread=True)
 
     def start(self, start: Start) -> Exchange[Run]:
@@ -118,7 +120,7 @@ class ThreadRuns(Backend):
             judged=NO_SUCH,
             repeatable=self.may_start_again(start),
         )
-        return self.read_run((yield call).body())
+        return self._read_started((yield call).body(), start)
 
     def finds(self, start: Start) -> bool:
         """Return whether its thread is known: runs are listed by their thread."""

@@ -25,7 +25,7 @@ from airflow_provider_runs.connections.settings import unusable
 from airflow_provider_runs.errors import RunsConfigError, located
 from airflow_provider_runs.models import LONGEST, Glimpse, Run, RunStatus
 from airflow_provider_runs.plain_json import printable, short_json
-from airflow_provider_runs.run_ref import id_text, same_id
+from airflow_provider_runs.run_ref import RunRef, id_text, same_id
 from airflow_provider_runs.status import FINAL, USUAL_WORDS, same_spelling
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_runs.connections.fields import ConnectionOptions
     from airflow_provider_runs.connections.forms import ConnectionForm
     from airflow_provider_runs.connections.settings import Settings
-    from airflow_provider_runs.models import RunRef
     from airflow_provider_runs.plain_json import JsonObject
 
 __all__ = ["Backend"]
@@ -492,11 +491,27 @@ class Backend(ABC):
             page = self.read_page(answer.body(), cursor)
             for record in page.items:
                 if start.is_mark_of(record):
-                    return self.read_run(record)
+                    return self._read_started(record, start)
             cursor = page.cursor
             if cursor is None or not page.items:
                 return None
         raise ValueError(f"the list of runs goes on after {MAX_PAGES} pages")
+
+    def _read_started(self, body: object, start: Start) -> Run:
+        """Return the run of a start, on the thread that it was started on.
+
+        :raises ValueError: if it is none, or none that can be asked for.
+        """
+        run = self.read_run(body)
+        if start.thread_id is not None:
+            run = run.model_copy(update={"thread_id": start.thread_id})
+        try:
+            self.get(RunRef(run.id, run.thread_id))
+        except RunsConfigError as error:
+            problem = error.said
+        else:
+            return run
+        raise ValueError(f"it is no run that can be asked for: {problem}")
 
     def _prepare(
         self, start: Start, always: JsonObject, unless_set: JsonObject | None = None

@@ -169,7 +169,7 @@ class LangGraphBackend(Backend):
             judged=NO_SUCH,
             repeatable=self.may_start_again(start),
         )
-        return self.read_run((yield call).body())
+        return self._read_started((yield call).body(), start)
 
     def may_start_again(self, start: Start) -> bool:
         """Return whether the thread is the run's own, and refuses a second run."""

@@ -129,7 +129,7 @@ class ResponsesBackend(OpenAIBackend):
             repeatable=self.may_start_again(start),
             holds_result=True,
         )
-        return self.read_run((yield call).body())
+        return self._read_started((yield call).body(), start)
 
     def finds(self, start: Start) -> bool:
         """Return whether responses get their ids from here: the API has no list."""

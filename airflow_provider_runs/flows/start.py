@@ -127,8 +127,7 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
     while True:
         begun = time.time()
         try:
-            run = yield from perform(backend, lambda: backend.start(start), until, once=True)
-            return _on_its_thread(run, start)
+            return (yield from perform(backend, lambda: backend.start(start), until, once=True))
         except RunsError as error:
             failure = error
         if failure.status_code in _TAKEN and backend.finds(start):
@@ -266,7 +265,7 @@ def _search_one(backend: Backend, start: Start) -> Flow[Found | None]:
         run = yield from explain_404(backend, flow, until)
     except RunNotFound:  # there is not even its thread
         return None
-    return _found(_on_its_thread(run, start), start) if run else None
+    return _found(run, start) if run else None
 
 
 def _settled(backend: Backend, run: Run, deadline: float | None) -> Flow[Run]:
@@ -279,13 +278,6 @@ def _settled(backend: Backend, run: Run, deadline: float | None) -> Flow[Run]:
     ref = RunRef(run.id, run.thread_id)
     settling = perform(backend, lambda: backend.settle(ref, run, asked=False), deadline)
     return (yield from settling)
-
-
-def _on_its_thread(run: Run, start: Start) -> Run:
-    """Return a run with its thread, which not every server repeats."""
-    if run.thread_id or start.thread_id is None:
-        return run
-    return run.model_copy(update={"thread_id": start.thread_id})
 
 
 def _found(run: Run, start: Start) -> Found:

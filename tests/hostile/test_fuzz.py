@@ -16,10 +16,12 @@ import pytest
 import time_machine
 
 from airflow_provider_runs.backends import BACKENDS
+from airflow_provider_runs.backends.starts import Start
 from airflow_provider_runs.errors import RunsError
 from airflow_provider_runs.flows import calls, lists
 from airflow_provider_runs.flows.cancel import cancel_run
 from airflow_provider_runs.flows.follow import look_once, wait_for
+from airflow_provider_runs.flows.start import get_output, start_run
 from airflow_provider_runs.flows.wait import Wait
 from airflow_provider_runs.models import Glimpse, Run, RunRef
 from airflow_provider_runs.tasks.events import RunEvent
@@ -58,6 +60,11 @@ def wait_of(ref: RunRef, **changes: Any) -> Wait:
     return Wait(ref, now, now + 20, 5.0, **changes)
 
 
+def start_of(ref: RunRef) -> Start:
+    return Start({}, ref.thread_id, "k")
+
+
+ENDED = Run(id="run_1", status="completed", raw_status="completed")
 FLOWS: list[Callable[[Backend, RunRef], Any]] = [
     calls.get_run,
     calls.get_run,
@@ -70,6 +77,9 @@ FLOWS: list[Callable[[Backend, RunRef], Any]] = [
     lambda backend, ref: look_once(backend, wait_of(ref), Nobody()),
     lambda backend, ref: wait_for(backend, wait_of(ref, stop_on_requires_action=True), Nobody()),
     lambda backend, ref: wait_for(backend, wait_of(ref, cancel=True), Nobody()),
+    lambda backend, ref: start_run(backend, start_of(ref), Nobody(), search=True),
+    lambda backend, _: start_run(backend, Start({}, key="k"), Nobody(), search=False),
+    lambda backend, ref: get_output(backend, ref, ENDED),
 ]
 
 
@@ -136,8 +146,10 @@ def _check(end: Any, encode: Callable[[Any], Any]) -> None:
             assert RunEvent.read(event, end.id).status == end.status
     elif isinstance(end, Wait):
         encode(end.to_json())
+    elif isinstance(end, dict):
+        encode(end)
     else:
-        assert end is None or isinstance(end, (bool, str)), end
+        assert end is None or isinstance(end, (bool, str, int, float)), end
 
 
 def _check_error(error: RunsError, encode: Callable[[Any], Any]) -> None:

@@ -77,9 +77,10 @@ def test_a_start_is_one_request(player, backend, start, run_is):
     assert request.url.path == "/v1/threads/thread_1/runs"
 
 
-def test_a_run_that_does_not_say_its_thread_gets_it(player, backend, start, answer):
-    bare = answer(200, {"id": "run_1", "status": "queued"})
-    assert player.run(send(backend, start, log), bare).thread_id == "thread_1"
+@pytest.mark.parametrize("said", [{}, {"thread_id": None}, {"thread_id": "another"}])
+def test_a_run_is_on_the_thread_that_it_was_started_on(player, backend, start, answer, said):
+    told = answer(200, {"id": "run_1", "status": "queued", **said})
+    assert player.run(send(backend, start, log), told).thread_id == "thread_1"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,10 @@ def test_after_an_error_of_the_server_too(player, backend, start, runs, refusal,
     assert run.id == "run_7"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"id": "run_1"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"id": "run_1"}', b'{"id": "a/b", "status": "queued"}'],
+)
 def test_and_after_an_answer_that_is_no_run(player, backend, start, runs, answer, body):
     run = player.run(send(backend, start, log), answer(200, body), runs({"id": "run_7", **OWN}))
     assert run.id == "run_7"
@@ -407,10 +411,19 @@ def test_a_thread_is_made_first_where_there_is_none(player, backend, answer, run
     ]
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"id": []}', b'{"id": ""}'])
-def test_what_is_no_thread_starts_nothing(player, make_backend, answer, body):
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"{}", "not a thread"),
+        (b"[]", "not a thread"),
+        (b'{"id": []}', "not a thread"),
+        (b'{"id": ""}', "not a thread"),
+        (b'{"id": "../runs"}', "its id"),
+    ],
+)
+def test_what_is_no_thread_starts_nothing(player, make_backend, answer, body, words):
     flow = start_run(make_backend(max_retries=0), Start(ASSISTANT), log, search=False)
-    with pytest.raises(RunsResponseError, match="not a thread"):
+    with pytest.raises(RunsResponseError, match=words):
         player.run(flow, answer(200, body))
     assert len(player.requests) == 1
 
