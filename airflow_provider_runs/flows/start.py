@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SEARCH_GRACE",
     "Found",
+    "PlaceTakenError",
     "find_started",
     "get_output",
     "place",
@@ -72,6 +73,13 @@ class Found(NamedTuple):
     number: int
     attempt: int | None
     fingerprint: str
+
+
+class PlaceTakenError(RunsAPIError):
+    """The thread or the id that was meant for a run is another one's, of the same key."""
+
+    #: The other run. It does not leave the process.
+    found: Found | None = None
 
 
 def start_run(
@@ -133,7 +141,7 @@ def send(backend: Backend, start: Start, log: Log, *, deadline: float | None = N
         if failure.status_code in _TAKEN and backend.finds(start):
             # Perhaps by the run of this very start, which somebody else has sent, too.
             if found := (yield from search_once(backend, start)):
-                return found.run
+                return _own(found, start, failure)
             # After a start whose answer was lost, it is that one's run which has taken the place.
             raise _lost(failure, start, _NOT_FOUND) if in_doubt else failure
         if may_have_started(failure):
@@ -290,6 +298,18 @@ def _found(run: Run, start: Start) -> Found:
         int(attempt) if attempt.isdecimal() else None,
         str(marks.get(FINGERPRINT) or ""),
     )
+
+
+def _own(found: Found, start: Start, refusal: RunsError) -> Run:
+    """Return the run that has the place of a start, if it is that start's.
+
+    :raises PlaceTakenError: if it was started with another body.
+    """
+    if found.fingerprint in {"", start.marks.get(FINGERPRINT, found.fingerprint)}:
+        return found.run
+    taken = PlaceTakenError(**refusal.fields())
+    taken.found = found
+    raise taken
 
 
 def _lost(failure: RunsError, start: Start, more: str = "") -> StartLost:

@@ -107,7 +107,7 @@ class CancelsOnTimeout(ReturnsRun):
             raise self._failure(failure, outcome) from None
 
     def _has_finished(self, run: Run) -> bool:
-        """Return whether a run has ended as expected, and not by the cancel of this sensor."""
+        """Return whether a run has ended as expected, and not by the cancel of this task."""
         return run.status is not RunStatus.CANCELLED and run.status.value in self.expected_statuses
 
     def _may_be_active(self, error: BaseException) -> bool:

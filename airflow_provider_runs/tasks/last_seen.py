@@ -20,7 +20,7 @@ __all__ = ["WATCHED_RUN", "last_status", "remember"]
 
 log = logging.getLogger(__name__)
 
-#: The key of the XCom in which a sensor stores the run it watches, for its trigger to compare.
+#: The key of the XCom in which a task stores the run it watches, for its trigger to compare.
 WATCHED_RUN = "watched_run"
 _KEY = "airflow_provider_runs.seen"
 

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "tasks/cancel_on_timeout.py": "integration/test_sensors_resume.py",
     "tasks/connection.py": "integration/test_sensors.py",
     "tasks/deferral.py": "integration/test_cancel.py",  # who defers
+    "tasks/earlier_run.py": "integration/starts/test_starting_again.py",
     "tasks/errors.py": "integration/test_sensors.py",  # who raises them
     "tasks/lazy.py": "unit/test_imports.py",  # what is loaded, and when
     "tasks/parameters.py": "integration/test_cancel.py",

@@ -24,6 +24,7 @@ from airflow_provider_runs.errors import (
 )
 from airflow_provider_runs.flows.start import (
     SEARCH_GRACE,
+    PlaceTakenError,
     find_started,
     may_have_started,
     send,
@@ -252,6 +253,23 @@ def test_a_busy_thread_may_be_busy_with_this_very_start(player, graph, own, answ
     busy = answer(409, {"detail": "Thread is already running a task."})
     record = {"run_id": RUN, "thread_id": own.thread_id, "status": "running", "metadata": MARKS}
     assert player.run(send(graph, own, log), busy, answer(200, [record])).id == RUN
+
+
+def test_or_with_a_run_of_another_body(player, graph, own, answer):
+    marked = graph.prepared(replace(own, marks={"airflow_fingerprint": "mine"}))
+    busy = answer(409, {"detail": "Thread is already running a task."})
+    marks = {**MARKS, "airflow_fingerprint": "another"}
+    record = {"run_id": RUN, "status": "running", "metadata": marks}
+    with pytest.raises(PlaceTakenError, match="already running") as caught:
+        player.run(send(graph, marked, log), busy, answer(200, [record]))
+    assert caught.value.found.run.id == RUN
+
+
+def test_what_a_server_makes_of_the_marks_is_no_other_run(player, backend, start, run_is):
+    marked = backend.prepared(replace(start, marks={"airflow_fingerprint": "mine"}))
+    told = run_is("queued", metadata={"airflow_fingerprint": "MI***"})
+    assert player.run(send(backend, marked, log), told).id == "run_1"
+    assert player.sent == ["POST"]
 
 
 def test_or_with_another_run(player, graph, own, answer):
