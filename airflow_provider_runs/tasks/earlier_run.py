@@ -119,7 +119,13 @@ class Finder:
         self._start_of = start_of
 
     def find(self, note: Note | None) -> EarlierRun | None:
-        """Return the run that was started last; ``None`` if there is none."""
+        """Return the run that was started last; ``None`` if there is none.
+
+        :param note: what was noted last; ``None`` if nothing was.
+        :raises LostForGood: if there may be one that cannot be found, and ``on_lost_start`` is
+            ``fail``.
+        :raises RunsError: if a look or a search fails: then nothing may be started.
+        """
         if note:
             return self._noted(note) if note.sent else None
         if self._who.is_first_try:
@@ -206,6 +212,7 @@ class Finder:
     def check_server(self, note: Note) -> None:
         """Check that a run which is not there was started on the server that was asked for it.
 
+        :param note: what was noted of the run.
         :raises BodyChangedError: if it was another one, where the run may go on.
         """
         task = self._task
@@ -221,7 +228,10 @@ class Finder:
         log.warning("The run of an earlier try is on another server, and may go on there")
 
     def hook_of(self, conn_id: str) -> RunsHook:
-        """Return the hook of another connection, or the task's own."""
+        """Return the hook of another connection, or the task's own.
+
+        :param conn_id: the other connection; empty for the task's own.
+        """
         return type(self._hook)(conn_id) if conn_id else self._hook
 
     def _look_at_own(self, ref: RunRef, conn_id: str) -> Run | None:
@@ -282,7 +292,12 @@ class Finder:
         return self.for_good(StartLost(located(words, "", conn_id), conn_id=conn_id), note)
 
     def for_good(self, error: StartLost, note: Note | None) -> LostForGood:
-        """Return the error that Airflow does not retry; who clears the task then has read it."""
+        """Return the error that Airflow does not retry; who clears the task then has read it.
+
+        :param error: what is lost.
+        :param note: what was noted of it, if anything was.
+        :raises RunsError: if it cannot be noted that this was told.
+        """
         words = "To have retries start another one anyway, set on_lost_start='start_again'."
         if note and self._notes.last:
             told = note.now(told=self._who.attempt, max_tries=self._who.max_tries)
