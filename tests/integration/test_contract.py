@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import time
 from dataclasses import replace
 from itertools import islice
 
 import pytest
 
+from airflow_provider_runs.airflow_errors import TaskDeferred
 from airflow_provider_runs.backends import BACKENDS, ResponsesBackend
 from airflow_provider_runs.errors import (
     CancelRefused,
@@ -26,6 +29,7 @@ from airflow_provider_runs.hooks import RunsHook
 from airflow_provider_runs.operators import CancelRunOperator
 from airflow_provider_runs.sensors import RunStatusSensor
 from airflow_provider_runs.testing import Fault, RunScript, RunServer
+from tests.moments import once
 
 KEY = "sk-the-good-key"
 LONG = RunScript(queued_for=0, runs_for=float("inf"), cancelling_for=0.3)
@@ -516,3 +520,32 @@ def test_a_guarded_start_that_is_refused(server, kind, body):
     with pytest.raises(RunsAPIError), RunsHook().run(body):
         raise AssertionError("the block must not begin")
     assert server.accepted_cancels() == 0
+
+
+@pytest.mark.parametrize("error", [TaskDeferred(trigger=None, method_name="x")])
+def test_a_guarded_run_goes_on_when_its_task_defers(server, body, error):
+    async def work():
+        async with RunsHook().arun(body):
+            raise error
+
+    with pytest.raises(TaskDeferred), RunsHook().run(body):
+        raise error
+    with pytest.raises(TaskDeferred):
+        asyncio.run(work())
+    assert server.accepted_cancels() == 0
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3], ids=["in time", "late"])
+def test_sigterm_during_a_guarded_start_cancels_the_run(server, kind, body, seconds):
+    """Whoever has set a handler before goes on after that, as Airflow's task runner does."""
+    server.fault(Fault(delay=seconds), method="POST", path=start_path(kind))
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with (
+            once(lambda: server.requests, lambda: os.kill(os.getpid(), signal.SIGTERM)),
+            RunsHook().run(body) as run,
+        ):
+            assert server.accepted_cancels(run.id) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert server.accepted_cancels() == 1

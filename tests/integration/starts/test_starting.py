@@ -18,6 +18,7 @@ from airflow_provider_runs.airflow_errors import (
 )
 from airflow_provider_runs.errors import (
     RunFailed,
+    RunsAPIError,
     RunsError,
     RunTimeout,
 )
@@ -355,3 +356,75 @@ def test_a_kill_while_it_waits(server, dialect, cancel_on_kill):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert starts(server)[1] == int(cancel_on_kill)
+
+
+@on("assistants")
+def test_the_output_of_a_failed_run_is_no_reason_to_fail(server, instance):
+    server.next_run(RunScript(queued_for=0, runs_for=0.1, ends="failed"))
+    server.fault(Fault(status=500), path="/messages", times=None)
+    result = instance.attempt(expected_statuses=("failed",))
+    assert (result["status"], result["output"]) == ("failed", None)
+
+
+@on("assistants")
+def test_but_that_of_a_completed_one_is_and_a_retry_fetches_it(server, instance):
+    server.fault(Fault(status=500), path="/messages", times=2)
+    with pytest.raises(RunsAPIError, match="500"):
+        instance.attempt()
+    assert text_of("assistants", instance.attempt()["output"]) == "42"
+    assert starts(server)[1] == 0
+    assert len(starts(server)[0]) == 1
+
+
+def test_a_task_that_is_not_at_work_has_nothing_to_cancel(server, instance):
+    instance.new_task().on_kill()
+    assert server.requests == []
+
+
+@on("responses")
+def test_a_start_that_is_not_answered_in_time_is_told(dialect, server, capsys):
+    server.next_run(LONG)
+    server.fault(Fault(delay=2), method="POST", path=start_path(dialect))
+    instance = Instance(Store(), body=BODIES[dialect], cancel_timeout=0.3)
+
+    def interrupt(*_):
+        raise AirflowTaskTimeout("timed out")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with (
+            once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
+            pytest.raises(AirflowTaskTimeout),
+        ):
+            instance.attempt()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert f"a run with 'airflow_key' '{KEY}' may be out there" in capsys.readouterr().out
+
+
+@on("assistants")
+@pytest.mark.parametrize("deferrable", [True], indirect=True)
+def test_a_store_that_fails_while_a_task_fails_hides_no_error(server, instance):
+    server.next_run(LONG)
+    instance.try_number += 1
+    with pytest.raises(TaskDeferred):
+        instance.new_task().execute(instance.context)
+    instance.store.get = lambda *_: 1 / 0
+    with pytest.raises(RunTimeout, match="it was then cancelled"):
+        instance.new_task().resume_execution(
+            "__fail__", {"error": "Trigger timeout"}, instance.context
+        )
+
+
+@on("assistants")
+def test_a_store_that_fails_after_a_refused_start_hides_no_error(server, instance):
+    server.fault(Fault(status=422), method="POST", path="/runs")
+    store, keep = instance.store, instance.store.set
+
+    def keep_the_first(key, value):
+        store.set = lambda *_: 1 / 0
+        keep(key, value)
+
+    store.set = keep_the_first
+    with pytest.raises(RunsAPIError, match="422"):
+        instance.attempt()
