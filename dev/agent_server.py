@@ -112,16 +112,17 @@ class AgentServer:
         agents = self._home / "agents"
         shutil.copytree(AGENTS, agents, ignore=shutil.ignore_patterns("__pycache__"))
         config = "langgraph-auth.json" if self.auth else "langgraph.json"
-        self._process = ServerProcess(
-            [
-                *(str(program), "dev", "--no-browser", "--no-reload", "--config", config),
-                *("--host", LOOPBACK, "--port", str(self.port)),
-                *("--n-jobs-per-worker", str(self.jobs)),
-            ],
-            log=self._home / "log",
-            env={**{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}, **QUIET},
-            cwd=agents,
-        )
+        with self._guard.uninterrupted():
+            self._process = ServerProcess(
+                [
+                    *(str(program), "dev", "--no-browser", "--no-reload", "--config", config),
+                    *("--host", LOOPBACK, "--port", str(self.port)),
+                    *("--n-jobs-per-worker", str(self.jobs)),
+                ],
+                log=self._home / "log",
+                env={**{k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}, **QUIET},
+                cwd=agents,
+            )
         self._wait_until_ready(self._process, timeout)
 
     def stop(self) -> None:

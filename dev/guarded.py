@@ -42,6 +42,29 @@ class Guard:
             self._guards_sigterm = False
 
     @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Hold back Ctrl-C and SIGTERM within the block, and obey them at its end.
+
+        A server must be known as soon as it is there: one that was started, and not noted, would
+        not be stopped.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        held: list[int] = []
+        before = {
+            number: signal.signal(number, lambda number, _: held.append(number))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler or signal.SIG_DFL)
+        for each in held:
+            signal.raise_signal(each)
+
+    @contextmanager
     def starting(self) -> Iterator[None]:
         """Stop what the block has started if it fails: an ``__exit__`` is not called then."""
         try:

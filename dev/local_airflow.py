@@ -121,7 +121,8 @@ class LocalAirflow(AirflowRest):
         if component in self._running:
             msg = f"{component} runs already"
             raise ValueError(msg)
-        self._running[component] = self._spawn(component, _kind(component).arguments)
+        with self._guard.uninterrupted():
+            self._running[component] = self._spawn(component, _kind(component).arguments)
 
     def kill(
         self, component: str, signal_number: int = signal.SIGKILL, *, everyone: bool | None = None
@@ -183,8 +184,9 @@ class LocalAirflow(AirflowRest):
         )
 
     def _migrate(self, timeout: float) -> None:
-        process = self._spawn("db-migrate", ["db", "migrate"])
-        self._ending.append(process)
+        with self._guard.uninterrupted():
+            process = self._spawn("db-migrate", ["db", "migrate"])
+            self._ending.append(process)
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired as error:

@@ -88,7 +88,8 @@ class Postgres:
         ).wait()
         settings = {**SETTINGS, "port": str(self._port)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._process = self._run_as(owner, [binaries / "postgres", "-D", data, *options])
+        with self._guard.uninterrupted():
+            self._process = self._run_as(owner, [binaries / "postgres", "-D", data, *options])
         self._wait_until_ready()
 
     def stop(self) -> None:
