@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_runs.backends.starts import FINGERPRINT, TRY, Start
 from airflow_provider_runs.errors import RunsError, StartLost, located
@@ -154,20 +154,14 @@ class Starter:
             *(run.id, run.status.shown, attempt),
         )
         task.take(run, self._context)
-        self._note = Note(
-            self._who.key,
-            known.fingerprint or self._fingerprint,
-            known.number,
-            known.attempt or self._who.attempt,
-            time.time(),
-            run.thread_id,
-            self._wanted_thread is None,
-            run.id,
-            conn_id=task.conn_id,
-            server=self._server,
-            max_tries=self._who.max_tries,
+        self._write_note(
+            number=known.number,
+            fingerprint=known.fingerprint or self._fingerprint,
+            attempt=known.attempt or self._who.attempt,
+            thread_id=run.thread_id,
+            own_thread=self._wanted_thread is None,
+            run_id=run.id,
         )
-        self._notes.write(self._note)
         return run
 
     def _end(self, known: EarlierRun, run: Run, why: str) -> Run:
@@ -219,19 +213,13 @@ class Starter:
         task = self._task
         start = self._hook.place(self._backend.prepared(self._start(number, self._note)))
         task.push_thread(start.thread_id, self._context)
-        self._note = Note(
-            self._who.key,
-            self._fingerprint,
-            number,
-            self._who.attempt,
-            time.time(),
-            start.thread_id,
-            start.on_own_thread,
-            conn_id=task.conn_id,
-            server=self._server,
-            max_tries=self._who.max_tries,
+        note = self._write_note(
+            number=number,
+            fingerprint=self._fingerprint,
+            attempt=self._who.attempt,
+            thread_id=start.thread_id,
+            own_thread=start.on_own_thread,
         )
-        self._notes.write(self._note)
         try:
             run = task.wait_for_start(self._hook.job_of(start), start)
         except PlaceTakenError as error:
@@ -239,16 +227,16 @@ class Starter:
         except StartLost as error:
             if self._backend.finds(start) or task.on_lost_start != "fail":
                 raise
-            raise self._finder.for_good(error, self._note) from None
+            raise self._finder.for_good(error, note) from None
         except BaseException as error:
             if task.run_id:  # it was killed, or its time was over: a later try must know the run
-                self._try_to_write(self._note.now(run_id=task.run_id, thread_id=task.thread_id))
+                self._try_to_write(note.now(run_id=task.run_id, thread_id=task.thread_id))
             elif isinstance(error, RunsError) and self._has_started_nothing(error, start):
-                self._try_to_write(self._note.now(sent=False))
+                self._try_to_write(note.now(sent=False))
             raise
         self.is_new = True
         log.info("Started run %r: %s", run.id, run.status.shown)
-        self._note = self._note.now(run_id=run.id, thread_id=run.thread_id)
+        self._note = note.now(run_id=run.id, thread_id=run.thread_id)
         self._notes.write(self._note)
         task.take(run, self._context)
         return run
@@ -278,6 +266,19 @@ class Starter:
         # A thread of the run's own that is busy is so with this run, which the list does not show.
         is_busy = error.status_code == _BUSY and self._backend.has_own_place(start)
         return not may_have_started(error) and not is_busy
+
+    def _write_note(self, **told: Any) -> Note:
+        """Store a note of a run; ``told`` are the fields that are not those of this try."""
+        self._note = note = Note(
+            key=self._who.key,
+            at=time.time(),
+            conn_id=self._task.conn_id,
+            server=self._server,
+            max_tries=self._who.max_tries,
+            **told,
+        )
+        self._notes.write(note)
+        return note
 
     def _try_to_write(self, note: Note) -> None:
         """Store a note while the task fails; an error is only logged."""

@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_runs.backends.starts import KEY
 from airflow_provider_runs.errors import RunsError
@@ -44,6 +44,8 @@ __all__ = [
     "start_job",
 ]
 
+T = TypeVar("T")
+
 #: Seconds for the cancel, and as many again to fetch the run after a refusal. Airflow sends SIGKILL
 #: five seconds after SIGTERM (that number is built into its Task SDK).
 CANCEL_TIMEOUT = 2.0
@@ -66,9 +68,8 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
 
     def call() -> Run:
         until = time.time() + CANCEL_TIMEOUT
-        with make_client(backend) as http:
-            flow = cancel_run(backend, ref, action=action, deadline=until, hurried=True)
-            return drive(flow, http)
+        flow = cancel_run(backend, ref, action=action, deadline=until, hurried=True)
+        return _drive_alone(backend, flow)
 
     try:
         run = in_time(call, 2 * CANCEL_TIMEOUT)
@@ -86,18 +87,19 @@ def cancel_before_exit(backend: Backend, ref: RunRef, log: Log, action: str | No
     return False
 
 
+def _drive_alone(backend: Backend, flow: Flow[T]) -> T:
+    """Run a flow to its end with an HTTP client of its own."""
+    with make_client(backend) as http:
+        return drive(flow, http)
+
+
 def start_job(backend: Backend, flow: Flow[Run]) -> Job[Run]:
     """Return the job that starts a run: what interrupts its caller does not lose the answer.
 
     :param backend: of the connection; the job has an HTTP client of its own.
     :param flow: starts the run.
     """
-
-    def work() -> Run:
-        with make_client(backend) as http:
-            return drive(flow, http)
-
-    return Job(work)
+    return Job(lambda: _drive_alone(backend, flow))
 
 
 def cancel_started(
@@ -139,16 +141,11 @@ def _search(backend: Backend, start: Start) -> Run | None:
     """Search once for the run of a start; ``None`` if it cannot be found in time."""
     if not backend.finds(start):
         return None
-
-    def call() -> Run | None:
-        with make_client(backend) as http:
-            found = drive(search_once(backend, start), http)
-            return found.run if found else None
-
     try:
-        return in_time(call, SEARCH_TIMEOUT)
+        found = in_time(lambda: _drive_alone(backend, search_once(backend, start)), SEARCH_TIMEOUT)
     except Exception:  # noqa: BLE001 - the task already ends with another error
         return None
+    return found.run if found else None
 
 
 class GuardedStart:
