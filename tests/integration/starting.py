@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,8 @@ from airflow_provider_runs.testing import RunScript
 from tests.integration.conftest import run_trigger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from airflow.sdk import Context
 
 #: The key of the task instances here.
@@ -118,6 +121,16 @@ def on(*names):
 def starts(server):
     """The ids of the runs that were started, and how many cancels the server accepted."""
     return server.started_runs(KEY), server.accepted_cancels()
+
+
+@contextmanager
+def sigusr1_means(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Let a signal call a handler within the block, wherever the main thread is."""
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def send_signal(number):

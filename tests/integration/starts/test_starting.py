@@ -34,6 +34,7 @@ from tests.integration.starting import (
     is_starting,
     on,
     send_signal,
+    sigusr1_means,
     start_path,
     starts,
     text_of,
@@ -219,15 +220,12 @@ def test_a_task_that_is_interrupted_during_the_start_cancels_the_run(dialect, se
     def interrupt(*_):
         raise error
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        with (
-            once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(type(error)),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(interrupt),
+        once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(type(error)),
+    ):
+        instance.attempt()
     runs, cancels = starts(server)
     assert (len(runs), cancels) == (1, 1)
 
@@ -236,15 +234,12 @@ def test_a_kill_during_the_start_cancels_the_run(dialect, server):
     server.next_run(LONG)
     server.fault(Fault(delay=0.5), method="POST", path=start_path(dialect))
     instance = Instance(Store(), body=BODIES[dialect])
-    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
-    try:
-        with (
-            once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(RunsError, match="The task was killed"),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(lambda *_: instance.task.on_kill()),
+        once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(RunsError, match="The task was killed"),
+    ):
+        instance.attempt()
     runs, cancels = starts(server)
     assert (len(runs), cancels) == (1, 1)
 
@@ -261,15 +256,12 @@ def test_a_kill_whose_start_is_not_answered_searches_for_the_run(dialect, server
         instance.task.on_kill()
         cancels.append(server.accepted_cancels())
 
-    before = signal.signal(signal.SIGUSR1, kill)
-    try:
-        with (
-            once(server.started_runs, lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(RunsError, match="The task was killed"),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(kill),
+        once(server.started_runs, lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(RunsError, match="The task was killed"),
+    ):
+        instance.attempt()
     assert cancels == [0 if dialect == "responses" else 1]  # which cannot be searched
     assert starts(server)[1] == 1
 
@@ -285,15 +277,12 @@ def test_a_kill_whose_cancel_fails_leaves_it_to_the_end_of_the_task(dialect, ser
         instance.task.on_kill()
         server.clear_faults()
 
-    before = signal.signal(signal.SIGUSR1, kill)
-    try:
-        with (
-            once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(RunTimeout, match="it was then cancelled"),
-        ):
-            instance.attempt(timeout=2)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(kill),
+        once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(RunTimeout, match="it was then cancelled"),
+    ):
+        instance.attempt(timeout=2)
     assert starts(server)[1] == 1
 
 
@@ -310,15 +299,12 @@ def test_any_exception_ends_the_run(dialect, server):
     def end(*_):
         raise Terminated
 
-    before = signal.signal(signal.SIGUSR1, end)
-    try:
-        with (
-            once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(Terminated),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(end),
+        once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(Terminated),
+    ):
+        instance.attempt()
     assert starts(server)[1] == 1
 
 
@@ -329,15 +315,12 @@ def test_a_kill_while_a_retry_looks_for_the_run_cancels_it(dialect, server):
     first = die_while_waiting(instance)
     server.fault(Fault(delay=0.5), method="GET", path=first)
     asked = len(server.requests)
-    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
-    try:
-        with (
-            once(lambda: len(server.requests) > asked, lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(RunsError, match="The task was killed"),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(lambda *_: instance.task.on_kill()),
+        once(lambda: len(server.requests) > asked, lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(RunsError, match="The task was killed"),
+    ):
+        instance.attempt()
     assert starts(server) == ([first], 1)
 
 
@@ -345,16 +328,15 @@ def test_a_kill_while_a_retry_looks_for_the_run_cancels_it(dialect, server):
 def test_a_kill_while_it_waits(server, dialect, cancel_on_kill):
     server.next_run(LONG if cancel_on_kill else RunScript(queued_for=0, runs_for=1.5))
     instance = Instance(Store(), body=BODIES[dialect], cancel_on_kill=cancel_on_kill)
-    before = signal.signal(signal.SIGUSR1, lambda *_: instance.task.on_kill())
-    try:
-        with once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)):
-            if cancel_on_kill:
-                with pytest.raises(RunsError, match="The task was killed"):
-                    instance.attempt()
-            else:
-                assert instance.attempt()["status"] == "completed"
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(lambda *_: instance.task.on_kill()),
+        once(lambda: "run_id" in instance.xcoms, lambda: send_signal(signal.SIGUSR1)),
+    ):
+        if cancel_on_kill:
+            with pytest.raises(RunsError, match="The task was killed"):
+                instance.attempt()
+        else:
+            assert instance.attempt()["status"] == "completed"
     assert starts(server)[1] == int(cancel_on_kill)
 
 
@@ -390,15 +372,12 @@ def test_a_start_that_is_not_answered_in_time_is_told(dialect, server, capsys):
     def interrupt(*_):
         raise AirflowTaskTimeout("timed out")
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        with (
-            once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(AirflowTaskTimeout),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(interrupt),
+        once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(AirflowTaskTimeout),
+    ):
+        instance.attempt()
     assert f"a run with 'airflow_key' '{KEY}' may be out there" in capsys.readouterr().out
 
 

@@ -37,6 +37,7 @@ from tests.integration.starting import (
     is_starting,
     on,
     send_signal,
+    sigusr1_means,
     start_path,
     starts,
     text_of,
@@ -487,15 +488,12 @@ def test_the_id_of_a_run_is_noted_also_if_its_start_is_interrupted(server, insta
     def interrupt(*_):
         raise AirflowTaskTimeout("timed out")
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        with (
-            once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(AirflowTaskTimeout),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(interrupt),
+        once(lambda: is_starting(server, dialect), lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(AirflowTaskTimeout),
+    ):
+        instance.attempt()
     assert instance.attempt()["status"] == "completed"
     runs, cancels = starts(server)
     assert (len(runs), cancels, server.status(runs[0])) == (2, 1, "cancelled")
@@ -535,15 +533,12 @@ def test_a_kill_while_it_looks_at_its_run_cancels_that(server, dialect):
         instance.task.on_kill()
         cancels.append(server.accepted_cancels(first))
 
-    before = signal.signal(signal.SIGUSR1, kill)
-    try:
-        with (
-            once(lambda: len(server.requests) > asked, lambda: send_signal(signal.SIGUSR1)),
-            pytest.raises(RunsError, match=r"was killed .*: a cancel of its run was requested"),
-        ):
-            instance.attempt()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with (
+        sigusr1_means(kill),
+        once(lambda: len(server.requests) > asked, lambda: send_signal(signal.SIGUSR1)),
+        pytest.raises(RunsError, match=r"was killed .*: a cancel of its run was requested"),
+    ):
+        instance.attempt()
     assert cancels == [1]
     assert starts(server) == ([first], 1)
 
